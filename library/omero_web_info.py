@@ -1,0 +1,376 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+"""Ansible module: what a host runs of OMERO.web, read in one round trip."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+---
+module: omero_web_info
+short_description: Reads what a host has and runs of OMERO.web
+version_added: 1.0.0
+description:
+  - Reads, and never changes, the releases and generations below O(basedir), the units that run them, and what a
+    deployment needs to know of the host first - its Python, its free disk space, the packages it lacks.
+  - The role decides on nothing else, so that a run with nothing to change is one look at the host.
+options:
+  basedir:
+    description: Directory of the releases and generations (the role's C(omero_web_basedir)).
+    type: path
+    required: true
+  python:
+    description: The Python interpreter that is to run OMERO.web.
+    type: str
+    default: python3
+  packages:
+    description: Names of operating system packages to look for.
+    type: list
+    elements: str
+    default: []
+  paths:
+    description: What should be on the host's disk. Those that are not as described are returned as RV(drift).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: The path.
+        type: path
+        required: true
+      state:
+        description: What it should be.
+        type: str
+        choices: [file, directory, absent]
+        default: file
+      owner:
+        description: Name of the user who should own it.
+        type: str
+        default: root
+      group:
+        description: Name of the group it should belong to.
+        type: str
+        default: root
+      mode:
+        description: Its permissions in octal digits, as V("0644").
+        type: str
+        default: "0644"
+      sha256:
+        description: SHA-256 of a file's content; any content will do without it.
+        type: str
+  installed:
+    description: Where files of the live generation are installed, by their name in it; V(%i) stands for its number.
+    type: dict
+    default: {}
+  units:
+    description: Names of systemd units whose state is wanted, beside those of OMERO.web itself.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    support: full
+    description: The module only reads.
+author: The omero-web maintainers
+"""
+
+EXAMPLES = r"""
+- name: Read what the host runs
+  omero_web_info:
+    basedir: /opt/omero/web
+    python: /usr/bin/python3
+    packages: [nginx]
+    units: [nginx.service]
+  register: host
+
+- name: Say which generation is live
+  ansible.builtin.debug:
+    var: host.current
+"""
+
+RETURN = r"""
+python:
+  description: The interpreter's version, as C(3.11.2), and its tag in the names of wheels, as C(cp311). Empty
+    strings where the interpreter does not run.
+  type: dict
+  returned: always
+  sample: {version: 3.11.2, tag: cp311}
+missing_packages:
+  description: Those of O(packages) that are not installed.
+  type: list
+  elements: str
+  returned: always
+free_bytes:
+  description: Free space in the file system that holds (or would hold) O(basedir).
+  type: int
+  returned: always
+current:
+  description: Number of the generation that C(current) points to, 0 if there is none.
+  type: int
+  returned: always
+generations:
+  description:
+    - The finished generations on disk by ascending number. C(failed) - it was tried and found wanting;
+      C(activated) - it is or was live, and nothing of that was left half done; C(manifest) - what it says of itself.
+  type: list
+  elements: dict
+  returned: always
+  sample: [{number: 7, failed: false, activated: true, manifest: {release: 5.33.2-0f3c9a12, previous: 6}}]
+releases:
+  description: The manifests of the complete releases on disk, by name of their directory.
+  type: dict
+  returned: always
+  sample: {5.33.2-0f3c9a12: {django: "5.2"}}
+unfinished:
+  description: Paths of releases and generations that some interrupted run left without a manifest.
+  type: list
+  elements: str
+  returned: always
+wheels:
+  description: File names of the wheels kept on the host.
+  type: list
+  elements: str
+  returned: always
+drift:
+  description: Those of O(paths) that are not as described there.
+  type: list
+  elements: str
+  returned: always
+astray:
+  description: Destinations of O(installed) that differ from what the live generation has.
+  type: list
+  elements: str
+  returned: always
+units:
+  description: C(active) state, C(enabled) state and C(listen) addresses of OMERO.web's loaded units and of O(units),
+    as C(systemctl show) has them.
+  type: dict
+  returned: always
+  sample: {omero-web.socket: {active: active, enabled: enabled, listen: 127.0.0.1:4080 (Stream)}}
+"""
+
+import errno
+import grp
+import hashlib
+import json
+import os
+import pwd
+import re
+import stat
+
+from ansible.module_utils.basic import AnsibleModule
+
+OMERO_WEB_UNITS = ("omero-web@*.service", "omero-web-probe@*.service", "omero-web.socket", "omero-web.target")
+MANIFEST = "manifest"
+FAILED = "failed"
+ACTIVATED = "activated"
+
+
+def listing(directory):
+    """Return the entries of a directory, none if it is not there."""
+    try:
+        return sorted(os.listdir(directory))
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise
+        return []
+
+
+def read_manifest(directory):
+    """Return what a release or generation says of itself, None if it was never finished."""
+    try:
+        with open(os.path.join(directory, MANIFEST)) as manifest:
+            return json.load(manifest)
+    except (IOError, ValueError):
+        return None
+
+
+def sha256(path):
+    """Return the checksum of a file, None if it is not there."""
+    try:
+        with open(path, "rb") as content:
+            return hashlib.sha256(content.read()).hexdigest()
+    except IOError:
+        return None
+
+
+def is_as_described(wanted):
+    """Tell whether a path is what it should be; a link is never taken for what it points to."""
+    try:
+        found = os.lstat(wanted["path"])
+    except OSError:
+        return wanted["state"] == "absent"
+    is_wanted_kind = {"file": stat.S_ISREG, "directory": stat.S_ISDIR, "absent": lambda mode: False}[wanted["state"]]
+    return (
+        is_wanted_kind(found.st_mode)
+        and stat.S_IMODE(found.st_mode) == int(wanted["mode"], 8)
+        and user_name(found.st_uid) == wanted["owner"]
+        and group_name(found.st_gid) == wanted["group"]
+        and (not wanted["sha256"] or sha256(wanted["path"]) == wanted["sha256"])
+    )
+
+
+def user_name(uid):
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return None
+
+
+def group_name(gid):
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return None
+
+
+def astray(basedir, number, installed):
+    """Return the destinations whose content is not that of the live generation's file."""
+    directory = os.path.join(basedir, "generations", str(number))
+    destinations = dict((name, path.replace("%i", str(number))) for name, path in installed.items())
+    return sorted(
+        path for name, path in destinations.items() if sha256(path) != sha256(os.path.join(directory, name))
+    )
+
+
+def current_generation(basedir):
+    """Return the number of the live generation: the link is the only truth about it."""
+    try:
+        number = os.path.basename(os.readlink(os.path.join(basedir, "current")))
+    except OSError:
+        return 0
+    return int(number) if number.isdigit() else 0
+
+
+def generations(basedir):
+    """Return the finished generations in their order, and the directories of unfinished ones."""
+    top = os.path.join(basedir, "generations")
+    finished, unfinished = [], []
+    for number in sorted(int(name) for name in listing(top) if name.isdigit()):
+        directory = os.path.join(top, str(number))
+        manifest = read_manifest(directory)
+        failed = os.path.exists(os.path.join(directory, FAILED))
+        if failed or manifest is not None:
+            activated = os.path.exists(os.path.join(directory, ACTIVATED))
+            finished.append(
+                {"number": number, "failed": failed, "activated": activated, "manifest": manifest or {}}
+            )
+        else:
+            unfinished.append(directory)
+    return finished, unfinished
+
+
+def releases(basedir):
+    """Return the manifests of complete releases by name, and the directories of unfinished ones."""
+    top = os.path.join(basedir, "releases")
+    complete, unfinished = {}, []
+    for name in listing(top):
+        manifest = read_manifest(os.path.join(top, name))
+        if manifest is not None:
+            complete[name] = manifest
+        else:
+            unfinished.append(os.path.join(top, name))
+    return complete, unfinished
+
+
+def free_bytes(path):
+    """Return the free space where the path is or would be made."""
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    space = os.statvfs(path)
+    return space.f_bavail * space.f_frsize
+
+
+class Commands(object):
+    """What only the host's own tools can tell."""
+
+    def __init__(self, module):
+        self.module = module
+
+    def run(self, *command):
+        environment = {"LC_ALL": "C", "LANGUAGE": "C"}
+        code, output, dummy = self.module.run_command(list(command), environ_update=environment)
+        return code, output
+
+    def python(self, interpreter):
+        program = "import sys; print('%d.%d.%d cp%d%d' % (sys.version_info[:3] + sys.version_info[:2]))"
+        path = self.module.get_bin_path(interpreter)
+        code, output = self.run(path, "-c", program) if path else (1, "")
+        version, tag = output.split() if code == 0 else ("", "")
+        return {"version": version, "tag": tag}
+
+    def missing_packages(self, packages):
+        """Ask the package database directly: a package manager would take seconds to start."""
+        if not packages:
+            return []
+        if self.module.get_bin_path("dpkg-query"):
+            dummy, output = self.run("dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *packages)
+            installed = set(line.split()[0] for line in output.splitlines() if line.endswith(" installed"))
+        else:
+            dummy, output = self.run("rpm", "--query", "--queryformat", "%{NAME}\n", *packages)
+            installed = set(output.splitlines())
+        return [package for package in packages if package not in installed]
+
+    def units(self, names):
+        """Return the states of loaded units; patterns match loaded units only."""
+        code, output = self.run("systemctl", "show", "--property=Id,ActiveState,UnitFileState,Listen", *names)
+        states = {}
+        for block in re.split(r"\n\n+", output.strip()) if code == 0 else []:
+            unit = dict(line.split("=", 1) for line in block.splitlines())
+            if "Id" in unit:
+                states[unit["Id"]] = {
+                    "active": unit["ActiveState"],
+                    "enabled": unit["UnitFileState"],
+                    "listen": unit.get("Listen", ""),
+                }
+        return states
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "basedir": {"type": "path", "required": True},
+            "python": {"type": "str", "default": "python3"},
+            "packages": {"type": "list", "elements": "str", "default": []},
+            "paths": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "state": {"type": "str", "choices": ["file", "directory", "absent"], "default": "file"},
+                    "owner": {"type": "str", "default": "root"},
+                    "group": {"type": "str", "default": "root"},
+                    "mode": {"type": "str", "default": "0644"},
+                    "sha256": {"type": "str"},
+                },
+            },
+            "installed": {"type": "dict", "default": {}},
+            "units": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    basedir = module.params["basedir"]
+    commands = Commands(module)
+    current = current_generation(basedir)
+    finished_generations, unfinished_generations = generations(basedir)
+    complete_releases, unfinished_releases = releases(basedir)
+    module.exit_json(
+        changed=False,
+        python=commands.python(module.params["python"]),
+        missing_packages=commands.missing_packages(module.params["packages"]),
+        free_bytes=free_bytes(basedir),
+        current=current,
+        generations=finished_generations,
+        releases=complete_releases,
+        unfinished=unfinished_generations + unfinished_releases,
+        wheels=listing(os.path.join(basedir, "wheels")),
+        drift=[wanted["path"] for wanted in module.params["paths"] if not is_as_described(wanted)],
+        astray=astray(basedir, current, module.params["installed"]),
+        units=commands.units(list(OMERO_WEB_UNITS) + module.params["units"]),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Gunicorn as the omero.web.* properties of this generation describe it.
+
+Nothing is decided here: `omero config get`, with OMERO.web's defaults, is the whole truth. What this file adds is
+how a worker becomes ready: loaded, warmed with a first page, and only then announced to systemd.
+"""
+import os
+import shlex
+import socket
+from wsgiref.util import setup_testing_defaults
+
+from gunicorn.config import Config
+from omero.config import ConfigXml
+
+_OMERODIR = os.environ["OMERODIR"]
+_properties = ConfigXml(os.path.join(_OMERODIR, "etc", "grid", "config.xml"), read_only=True).as_map()
+
+if _properties.get("omero.web.wsgi_worker_class") == "gevent":
+    # Before anything imports what it patches.
+    from gevent import monkey
+
+    monkey.patch_all()
+
+from omeroweb import settings  # noqa: E402
+
+# Gunicorn would report READY before its workers have loaded OMERO.web: the workers report it themselves.
+_notify_socket = os.environ.pop("NOTIFY_SOCKET", None)
+
+bind = "%s:%s" % (settings.APPLICATION_SERVER_HOST, settings.APPLICATION_SERVER_PORT)
+pidfile = os.path.join(_OMERODIR, "var", "django.pid")
+workers = settings.WSGI_WORKERS
+worker_class = settings.WSGI_WORKER_CLASS
+threads = settings.WSGI_THREADS
+worker_connections = settings.WSGI_WORKER_CONNECTIONS
+timeout = settings.WSGI_TIMEOUT
+max_requests = settings.APPLICATION_SERVER_MAX_REQUESTS
+max_requests_jitter = max_requests // 10
+graceful_timeout = int(os.environ.get("OMERO_WEB_GRACEFUL_TIMEOUT", "30"))
+# Workers forked from a loaded and warmed master start at once and share its memory. Under gevent each
+# worker has an event loop of its own, which must not be inherited.
+preload_app = worker_class != "gevent"
+worker_tmp_dir = "/dev/shm"
+control_socket_disable = True
+
+# OMERO.web leaves out the attributes of settings that have neither a value nor a default.
+_prefix = getattr(settings, "FORCE_SCRIPT_NAME", None)
+if _prefix:
+    os.environ["SCRIPT_NAME"] = _prefix
+
+# `omero web start` puts these on gunicorn's command line; here, too, they win over everything above.
+_arguments = Config().parser().parse_args(shlex.split(getattr(settings, "WSGI_ARGS", None) or ""))
+globals().update((name, value) for name, value in vars(_arguments).items() if value not in (None, []))
+
+
+def _warm(application):
+    """Ask for the login page once, so that no user waits for the imports and templates of a first request."""
+    environ = {"SCRIPT_NAME": _prefix or "", "PATH_INFO": "/webclient/login/"}
+    setup_testing_defaults(environ)
+    response = application(environ, lambda status, headers, exc_info=None: None)
+    for _ in response:
+        pass
+    response.close()
+
+
+def on_starting(server):
+    if server.cfg.preload_app:
+        _warm(server.app.wsgi())
+
+
+def post_worker_init(worker):
+    if not worker.cfg.preload_app:
+        _warm(worker.wsgi)
+    if _notify_socket:
+        address = "\0" + _notify_socket[1:] if _notify_socket.startswith("@") else _notify_socket
+        notification = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notification.sendto(b"READY=1", address)
+        notification.close()
