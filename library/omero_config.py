@@ -167,11 +167,13 @@ problems:
 import difflib
 import errno
 import fcntl
+import grp
 import importlib
 import json
 import logging
 import os
 import pkgutil
+import pwd
 import re
 import sys
 import tempfile
@@ -195,7 +197,7 @@ from ansible.module_utils.omero_config import (
     properties_of,
     read_file,
     real_path,
-    scratch_directory,
+    run_module,
     secret_dictionary,
     without_userinfo,
 )
@@ -205,7 +207,8 @@ PROPERTY_NAME = re.compile(r'[A-Za-z0-9._-]+\Z')  # what `omero config set` acce
 NOT_IN_XML = re.compile(u'[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]')
 RESERVED = ('omero.config.version', 'omero.config.profile')
 EXPECTED = {int: 'a whole number', float: 'a number', json.loads: 'valid JSON'}
-TRUE, FALSE = ('true', '1', 't'), ('false', '0', 'f')  # what OMERO.web's parser of booleans is documented to know
+TRUE = ('true', '1', 't')  # OMERO.web takes any other word for false
+FALSE = ('false', '0', 'f')
 
 
 # --- the plan: nothing here touches a file or OMERO -------------------------------------------------------------------
@@ -250,6 +253,18 @@ def _problems_of_secrecy(key, value):
         return []
     what = 'has the name of a secret' if is_secret_name(key) else 'has a secret inside its value'
     return ['%s %s; give it in secrets, which are never shown.' % (key, what)]
+
+
+def problems_of_ownership(owner, group):
+    """Owners that do not exist, before there is a file to give them."""
+    problems = []
+    for kind, name, look_up in ('user', owner, pwd.getpwnam), ('group', group, grp.getgrnam):
+        try:
+            if name is not None and not name.isdigit():
+                look_up(name)
+        except KeyError:
+            problems.append('The %s %s does not exist on this host; create it first.' % (kind, name))
+    return problems
 
 
 def with_appended(settings, append, current, default_of):
@@ -317,29 +332,25 @@ def names_of(current, changes):
     )
 
 
-def diff_of(path, current, changes, secrets):
-    """The properties before and after, one per line, secrets masked."""
-    after = applied(current, changes)
+def diff_of(path, current, changes, public):
+    """The properties before and after, one per line, secrets masked. What is neither listed nor changed is left out."""
+    concerned = set(public) | set(changes)
+    before, after = ({key: values[key] for key in values if key in concerned}
+                     for values in (current, applied(current, changes)))
     return dict(
         before_header=path,
-        before=''.join(_line(key, current[key], secrets) for key in sorted(current)),
+        before=''.join(_line(key, before[key], public) for key in sorted(before)),
         after_header=path,
-        after=''.join(
-            # without the remark, a changed secret would look the same on both sides
-            _line(key, after[key], secrets, ' (changed)' if _hides_change(key, current, after, secrets) else '')
-            for key in sorted(after)
-        ),
+        after=''.join(_line(key, after[key], public, before.get(key)) for key in sorted(after)),
     )
 
 
-def _hides_change(key, current, after, secrets):
-    old, new = current.get(key), after[key]
-    return old is not None and old != new and masked(key, old, secrets) == masked(key, new, secrets)
-
-
-def _line(key, value, secrets, remark=''):
-    text = masked(key, value, secrets).replace('\\', '\\\\').replace('\r', '\\r').replace('\n', '\\n')
-    return '%s=%s%s\n' % (key, text, remark)
+def _line(key, value, public, previous=None):
+    shown = masked(key, value, public)
+    text = shown.replace('\\', '\\\\').replace('\r', '\\r').replace('\n', '\\n')
+    # without the remark, a changed secret would look the same on both sides
+    hidden_change = previous is not None and previous != value and masked(key, previous, public) == shown
+    return '%s=%s%s\n' % (key, text, ' (changed)' if hidden_change else '')
 
 
 # --- what the installed OMERO.web makes of it -------------------------------------------------------------------------
@@ -388,7 +399,7 @@ class WebSettings:
                 try:
                     self.tables.update(getattr(importlib.import_module(name), 'CUSTOM_SETTINGS_MAPPINGS', {}))
                 except Exception:  # what its values caused is in failures; the rest is not a matter of configuration
-                    continue
+                    pass
 
     def default_of(self, key):
         """The value that `omero config append` starts from."""
@@ -439,7 +450,7 @@ def installed_web(scratch, properties, apps=()):
                           % (sys.executable, first_line(exc)))
 
 
-def problems_of_web(scratch, wanted, properties, secrets):
+def problems_of_web(scratch, wanted, properties, public):
     """What the installed OMERO.web would ignore, misread or fail on, as sentences.
 
     properties are those of the configuration in scratch/candidate, wanted is the part that the user lists.
@@ -452,7 +463,7 @@ def problems_of_web(scratch, wanted, properties, secrets):
     for key in sorted(key for key in wanted if wanted[key] is not None):
         if key in web.tables:
             default, parser = web.tables[key][1:3]
-            shown = masked(key, properties[key], secrets)
+            shown = masked(key, properties[key], public)
             problem = _problem_of_value(wanted[key], properties[key], default, parser, secret=shown != properties[key])
             if problem:
                 problems.append('%s=%s: %s.' % (key, _shortened(shown), problem))
@@ -465,7 +476,7 @@ def problems_of_web(scratch, wanted, properties, secrets):
     except Exception as exc:
         failures = [exc]
     return ['OMERO.web would not start with this configuration (%s); correct the property that this is about.'
-            % _reason(exc, properties, secrets) for exc in failures]
+            % _reason(exc, properties, public) for exc in failures]
 
 
 def _problem_of_name(key, known):
@@ -511,11 +522,11 @@ def _named(exc):
     return to_text('%s: %s' % (type(exc).__name__, first_line(exc)))
 
 
-def _reason(exc, properties, secrets):
+def _reason(exc, properties, public):
     """What an exception says, unless it quotes a secret."""
     said = without_userinfo(_named(exc))
     for key, value in properties.items():
-        if masked(key, value, secrets) != value:
+        if masked(key, value, public) != value:
             for _name, inner in items_inside(value):
                 for quoted in (as_property(inner), json.dumps(inner)[1:-1], repr(inner).lstrip('u')[1:-1]):
                     if quoted and re.search(r'(?<!\w)%s(?!\w)' % re.escape(to_text(quoted)), said):
@@ -665,10 +676,15 @@ def evaluate(params, path, scratch):
     return Evaluation(source, current, wanted, changes, profile, result)
 
 
+def public_names(params):
+    return set(params['settings']) | set(params['append'])
+
+
 def converge(module, scratch):
     """Bring config.xml to the wanted state, or find out what that would take."""
     params = module.params
     problems = problems_of(params['settings'].plain, params['secrets'].plain, params['append'].plain, params['profile'])
+    problems += problems_of_ownership(params['owner'], params['group'])
     if problems:
         raise ConfigError(*problems)
     path = real_path(params['path'])
@@ -692,7 +708,7 @@ def converge(module, scratch):
         path=params['path'],
         profile=found.profile,
         backup_file=backup_file,
-        diff=[diff_of(path, found.current, found.changes, params['secrets']), attributes_diff],
+        diff=[diff_of(path, found.current, found.changes, public_names(params)), attributes_diff],
     )
 
 
@@ -702,7 +718,7 @@ def check_with_web(module, found, scratch):
     if module.params['validate'] == 'off' or not concerned:
         return
     properties = applied(found.current, found.changes)
-    problems = problems_of_web(scratch, found.wanted, properties, module.params['secrets'])
+    problems = problems_of_web(scratch, found.wanted, properties, public_names(module.params))
     if module.params['validate'] == 'strict' and problems:
         raise ConfigError(*problems)
     for problem in problems:
@@ -728,15 +744,7 @@ def main():
     # All that this module returns is masked by name. Ansible's own scrubbing would replace every secret wherever its
     # characters occur, and those of a short one occur in paths, numbers and other words.
     module.no_log_values.clear()
-    try:
-        with scratch_directory(module.tmpdir) as scratch:
-            result = converge(module, scratch)
-    except ConfigError as exc:
-        module.fail_json(msg=exc.message, problems=exc.problems)
-    except EnvironmentError as exc:
-        problem = 'Cannot write %s (%s); nothing was changed.' % (exc.filename or module.params['path'], exc.strerror)
-        module.fail_json(msg=problem, problems=[problem])
-    module.exit_json(**result)
+    run_module(module, converge)
 
 
 if __name__ == '__main__':

@@ -32,7 +32,6 @@ class ConfigError(Exception):
     def __init__(self, *problems):
         super(ConfigError, self).__init__(*problems)
         self.problems = list(problems)
-        self.message = ' '.join(self.problems)
 
 
 def first_line(exc):
@@ -88,11 +87,14 @@ def holds_secret(value):
     return any(name is not None and is_secret_name(name) for name, _value in items_inside(value))
 
 
-def masked(key, value, secrets=()):
-    """The value of a property, native or text, as anyone may see it."""
+def masked(key, value, public=None):
+    """The value of a property, native or text, as anyone may see it.
+
+    public are the names that the user gave openly, if that is known: whatever else is there may be a secret.
+    """
     if value is None:
         return None
-    if key in secrets or is_secret_name(key) or holds_secret(value):
+    if is_secret_name(key) or holds_secret(value) or public is not None and key not in public:
         return MASK
     return without_userinfo(value)
 
@@ -111,9 +113,9 @@ def without_userinfo(value):
 class Confidential(dict):
     """A dict parameter of which Ansible only ever sees, logs and returns the masked form; `plain` is what was given."""
 
-    def __init__(self, plain=(), secrets=()):
+    def __init__(self, plain=(), public=None):
         self.plain = dict(plain)
-        super(Confidential, self).__init__((key, masked(key, self.plain[key], secrets)) for key in self.plain)
+        super(Confidential, self).__init__((key, masked(key, self.plain[key], public)) for key in self.plain)
 
 
 # Parameter types for an argument_spec. AnsibleModule writes parameters to syslog before a module can look at them;
@@ -127,8 +129,7 @@ def dictionary(value):
 
 def secret_dictionary(value):
     """A dict parameter of which every value stays hidden."""
-    plain = check_type_dict(value)
-    return Confidential(plain, secrets=plain)
+    return Confidential(check_type_dict(value), public=())
 
 
 # --- config.xml -------------------------------------------------------------------------------------------------------
@@ -224,9 +225,24 @@ def real_path(path):
     return real
 
 
+# --- running a module -------------------------------------------------------------------------------------------------
+
+
+def run_module(module, action):
+    """End the module with what action returns, or with what went wrong. action gets a private directory to work in."""
+    try:
+        with _scratch_directory(module.tmpdir) as scratch:
+            result = action(module, scratch)
+    except ConfigError as exc:
+        module.fail_json(msg=' '.join(exc.problems), problems=exc.problems)
+    except EnvironmentError as exc:
+        problem = 'Cannot access %s (%s); nothing was changed.' % (exc.filename or module.params['path'], exc.strerror)
+        module.fail_json(msg=problem, problems=[problem])
+    module.exit_json(**result)
+
+
 @contextmanager
-def scratch_directory(parent):
-    """A private directory for the time of a run."""
+def _scratch_directory(parent):
     path = tempfile.mkdtemp(prefix='omero-config-', dir=parent)
     try:
         yield path
