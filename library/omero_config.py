@@ -271,15 +271,14 @@ def with_appended(settings, append, current, default_of):
     """The settings with the items of append at the end of their lists."""
     wanted = dict(settings)
     for key, items in append.items():
-        base = settings.get(key)
-        if base is None and key not in settings:
-            base = current.get(key)
-        implicit = base is None
-        extended = _as_list(key, default_of(key) if implicit else base)
+        base = settings[key] if key in settings else current.get(key)
+        unset = base is None
+        base = _as_list(key, default_of(key) if unset else base)
+        extended = list(base)
         for item in items:
             if item not in extended:
                 extended.append(item)
-        if not implicit or extended != default_of(key):
+        if extended != base or not unset:
             wanted[key] = extended
     return wanted
 
@@ -289,7 +288,7 @@ def _as_list(key, value):
         value = parse_json(value)
     if not isinstance(value, list):
         raise ConfigError('append: the value of %s is not a list; give its whole value in settings.' % key)
-    return list(value)
+    return value
 
 
 def plan(current, wanted, purge):
@@ -394,17 +393,21 @@ class WebSettings:
             return
         for _finder, name, _is_package in pkgutil.iter_modules(getattr(package, '__path__', [])):
             if name.endswith('settings'):
-                name = '%s.%s' % (package.__name__, name)
-                _forget(name)
-                try:
-                    self.tables.update(getattr(importlib.import_module(name), 'CUSTOM_SETTINGS_MAPPINGS', {}))
-                except Exception:  # what its values caused is in failures; the rest is not a matter of configuration
-                    pass
+                self.tables.update(_table_of('%s.%s' % (package.__name__, name)))
 
     def default_of(self, key):
         """The value that `omero config append` starts from."""
         setting = self.core.CUSTOM_SETTINGS_MAPPINGS.get(key)
         return setting[2](setting[1]) if setting else []
+
+
+def _table_of(module):
+    """The settings of a module that leaves it to OMERO.web to process them."""
+    _forget(module)
+    try:
+        return getattr(importlib.import_module(module), 'CUSTOM_SETTINGS_MAPPINGS', {})
+    except Exception:  # over values: _consult has seen it; for other reasons: not a matter of configuration
+        return {}
 
 
 def _import_app(app):
@@ -458,17 +461,16 @@ def problems_of_web(scratch, wanted, properties, public):
     apps = parse_json(properties.get('omero.web.apps', '[]'))
     apps = [to_native(app) for app in apps if isinstance(app, string_types)] if isinstance(apps, list) else []
     web = installed_web(scratch, properties, apps)
-    problems = ['omero.web.apps: %s cannot be imported (%s); install its package in the virtualenv, or take it out of '
-                'the list.' % (app, first_line(exc)) for app, exc in web.missing]
-    for key in sorted(key for key in wanted if wanted[key] is not None):
-        if key in web.tables:
-            default, parser = web.tables[key][1:3]
-            shown = masked(key, properties[key], public)
-            problem = _problem_of_value(wanted[key], properties[key], default, parser, secret=shown != properties[key])
-            if problem:
-                problems.append('%s=%s: %s.' % (key, _shortened(shown), problem))
-        elif key.startswith('omero.web.'):
+    problems = [_problem_of_app(app, exc, 'omero.web.apps' in public) for app, exc in web.missing]
+    for key in sorted(key for key in wanted if key.startswith('omero.web.') and wanted[key] is not None):
+        if key not in web.tables:
             problems.append(_problem_of_name(key, web.tables))
+            continue
+        default, parser = web.tables[key][1:3]
+        shown = masked(key, properties[key], public)
+        problem = _problem_of_value(wanted[key], properties[key], default, parser, secret=shown != properties[key])
+        if problem:
+            problems.append('%s=%s: %s.' % (key, _shortened(shown), problem))
     if problems:
         return problems
     try:
@@ -477,6 +479,11 @@ def problems_of_web(scratch, wanted, properties, public):
         failures = [exc]
     return ['OMERO.web would not start with this configuration (%s); correct the property that this is about.'
             % _reason(exc, properties, public) for exc in failures]
+
+
+def _problem_of_app(app, exc, public):
+    what = '%s cannot be imported (%s)' % (app, first_line(exc)) if public else 'one of them cannot be imported'
+    return 'omero.web.apps: %s; install its package in the virtualenv, or take it out of the list.' % what
 
 
 def _problem_of_name(key, known):
@@ -677,6 +684,7 @@ def evaluate(params, path, scratch):
 
 
 def public_names(params):
+    """The properties that the user gave openly."""
     return set(params['settings']) | set(params['append'])
 
 
@@ -718,29 +726,31 @@ def check_with_web(module, found, scratch):
     if module.params['validate'] == 'off' or not concerned:
         return
     properties = applied(found.current, found.changes)
-    problems = problems_of_web(scratch, found.wanted, properties, public_names(module.params))
-    if module.params['validate'] == 'strict' and problems:
+    try:
+        problems = problems_of_web(scratch, found.wanted, properties, public_names(module.params))
+    except ConfigError as exc:
+        problems = exc.problems
+    if problems and module.params['validate'] == 'strict':
         raise ConfigError(*problems)
     for problem in problems:
         module.warn(problem)
 
 
+ARGUMENT_SPEC = dict(
+    path=dict(type='path', required=True),
+    settings=dict(type=dictionary, default={}),
+    secrets=dict(type=secret_dictionary, default={}, no_log=True),
+    append=dict(type=dictionary, default={}),
+    purge=dict(type='bool', default=False),
+    profile=dict(type='str'),
+    validate=dict(type='str', choices=['strict', 'warn', 'off'], default='strict'),
+    backup=dict(type='bool', default=False),
+    lock_timeout=dict(type='int', default=30),
+)
+
+
 def main():
-    module = AnsibleModule(
-        argument_spec=dict(
-            path=dict(type='path', required=True),
-            settings=dict(type=dictionary, default={}),
-            secrets=dict(type=secret_dictionary, default={}, no_log=True),
-            append=dict(type=dictionary, default={}),
-            purge=dict(type='bool', default=False),
-            profile=dict(type='str'),
-            validate=dict(type='str', choices=['strict', 'warn', 'off'], default='strict'),
-            backup=dict(type='bool', default=False),
-            lock_timeout=dict(type='int', default=30),
-        ),
-        add_file_common_args=True,
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, add_file_common_args=True, supports_check_mode=True)
     # All that this module returns is masked by name. Ansible's own scrubbing would replace every secret wherever its
     # characters occur, and those of a short one occur in paths, numbers and other words.
     module.no_log_values.clear()

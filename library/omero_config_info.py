@@ -101,16 +101,15 @@ def read(module, scratch):
         )
 
 
+ARGUMENT_SPEC = dict(
+    path=dict(type='path', required=True),
+    profile=dict(type='str'),
+    show_secrets=dict(type='bool', default=False, no_log=False),
+)
+
+
 def main():
-    module = AnsibleModule(
-        argument_spec=dict(
-            path=dict(type='path', required=True),
-            profile=dict(type='str'),
-            show_secrets=dict(type='bool', default=False, no_log=False),
-        ),
-        supports_check_mode=True,
-    )
-    run_module(module, read)
+    run_module(AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True), read)
 
 
 if __name__ == '__main__':

@@ -15,7 +15,7 @@ import tempfile
 from contextlib import contextmanager
 from xml.parsers import expat
 
-from ansible.module_utils.common.text.converters import to_native, to_text
+from ansible.module_utils.common.text.converters import container_to_text, to_native, to_text
 from ansible.module_utils.common.validation import check_type_dict
 from ansible.module_utils.six import string_types
 
@@ -114,7 +114,7 @@ class Confidential(dict):
     """A dict parameter of which Ansible only ever sees, logs and returns the masked form; `plain` is what was given."""
 
     def __init__(self, plain=(), public=None):
-        self.plain = dict(plain)
+        self.plain = container_to_text(dict(plain))  # on Python 2.7, Ansible hands over bytes
         super(Confidential, self).__init__((key, masked(key, self.plain[key], public)) for key in self.plain)
 
 

@@ -5,7 +5,7 @@ A host is an overlay on a cached debootstrap tree, booted by systemd-nspawn in a
 of its own. Hosts come in groups (a demo, a Molecule scenario), and a group belongs to a checkout,
 so that several runs on one machine keep out of each other's way.
 
-    testhosts.py up GROUP NAME=SUITE...    boot them and print, as JSON, how to reach each
+    testhosts.py up GROUP NAME=SUITE...    boot them and print their Ansible inventory
     testhosts.py down GROUP                remove every trace of the group; cached trees stay
 """
 
@@ -264,7 +264,7 @@ class Group:
         return [Host(self, entry.name) for entry in sorted(self.directory.glob("*")) if entry.is_dir()]
 
     def up(self, suites):
-        """Boot a host of each {name: suite}, afresh; return how Ansible reaches them."""
+        """Boot a host of each {name: suite}, afresh; return their inventory."""
         self.down()
         self.directory.mkdir(parents=True, mode=0o700)
         with locked("addresses"):
@@ -280,7 +280,7 @@ class Group:
         self.known_hosts.write_text("".join(host.known_host() for host in hosts))
         for host in hosts:
             host.wait()
-        return {host.name: host.reach() for host in hosts}
+        return {"omero_web": {"hosts": {host.name: host.reach() for host in hosts}}}
 
     def down(self):
         for host in self.hosts():

@@ -1,0 +1,56 @@
+# Everything a developer or a newcomer runs. `make` alone lists it.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-down lint unit molecule test
+
+SUITE ?= bookworm
+HOSTS ?= 1
+SCENARIO ?= default
+SCENARIOS := $(sort $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml))))
+
+# Ansible 9 runs on these; the first one there is makes the virtualenv.
+PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.10,$(shell command -v python$(version))) python3)
+VENV := $(CURDIR)/.venv
+TESTHOSTS := $(VENV)/bin/python molecule/resources/testhosts.py
+export PATH := $(VENV)/bin:$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/complete ## Install what this machine lacks, and the virtualenv .venv
+
+$(VENV)/complete: requirements.txt requirements-dev.txt tests/install-tools.sh
+	tests/install-tools.sh
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	touch $@
+
+demo: setup ## Run a real OMERO.web on throwaway hosts (SUITE=bookworm|bullseye|trixie HOSTS=n)
+	$(TESTHOSTS) up demo $(foreach number,$(shell seq $(HOSTS)),demo-$(number)=$(SUITE)) > inventory/demo/hosts.yml
+	ansible-playbook --inventory inventory/demo playbooks/site.yml
+	@echo; echo "OMERO.web is at:"; \
+	sed -n 's|.*"ansible_host": "\(.*\)".*|  http://\1/|p' inventory/demo/hosts.yml; \
+	echo "Change inventory/demo/group_vars/omero_web.yml, then: .venv/bin/ansible-playbook playbooks/site.yml"; \
+	echo "Remove it all with: make demo-down"
+
+demo-down: setup ## Remove the hosts of make demo, every trace of them
+	$(TESTHOSTS) down demo
+	rm -f inventory/demo/hosts.yml
+
+lint: setup ## Check style and syntax
+	ruff check .
+	ruff format --check .
+	yamllint --strict .
+	ansible-lint --offline --strict
+	ansible-doc --type module --module-path library omero_config omero_config_info omero_web_info > /dev/null
+	ansible-doc --type role --roles-path roles omero-web > /dev/null
+
+unit: setup ## Test the Python code
+	pytest
+
+molecule: setup ## Test one scenario on real hosts (SCENARIO=default)
+	MOLECULE_EPHEMERAL_DIRECTORY=$(CURDIR)/.molecule/$(SCENARIO) molecule test --scenario-name $(SCENARIO)
+
+test: lint ## Test everything, as continuous integration does
+	set -e; for scenario in $(SCENARIOS); do $(MAKE) --no-print-directory molecule SCENARIO=$$scenario; done
+	$(MAKE) --no-print-directory unit
