@@ -162,6 +162,7 @@ import stat
 from ansible.module_utils.basic import AnsibleModule
 
 OMERO_WEB_UNITS = ("omero-web@*.service", "omero-web-probe@*.service", "omero-web.socket", "omero-web.target")
+NUMBER = re.compile(r"[1-9][0-9]*\Z")
 MANIFEST = "manifest"
 FAILED = "failed"
 ACTIVATED = "activated"
@@ -229,33 +230,27 @@ def astray(basedir, number, installed):
     """Return the destinations whose content is not that of the live generation's file."""
     directory = os.path.join(basedir, "generations", str(number))
     destinations = dict((name, path.replace("%i", str(number))) for name, path in installed.items())
-    return sorted(
-        path for name, path in destinations.items() if sha256(path) != sha256(os.path.join(directory, name))
-    )
+    return sorted(path for name, path in destinations.items() if sha256(path) != sha256(os.path.join(directory, name)))
 
 
 def current_generation(basedir):
     """Return the number of the live generation: the link is the only truth about it."""
-    try:
-        number = os.path.basename(os.readlink(os.path.join(basedir, "current")))
-    except OSError:
-        return 0
-    return int(number) if number.isdigit() else 0
+    directory, name = os.path.split(os.path.realpath(os.path.join(basedir, "current")))
+    is_generation = directory == os.path.realpath(os.path.join(basedir, "generations")) and NUMBER.match(name)
+    return int(name) if is_generation else 0
 
 
 def generations(basedir):
     """Return the finished generations in their order, and the directories of unfinished ones."""
     top = os.path.join(basedir, "generations")
     finished, unfinished = [], []
-    for number in sorted(int(name) for name in listing(top) if name.isdigit()):
+    for number in sorted(int(name) for name in listing(top) if NUMBER.match(name)):
         directory = os.path.join(top, str(number))
         manifest = read_manifest(directory)
         failed = os.path.exists(os.path.join(directory, FAILED))
         if failed or manifest is not None:
             activated = os.path.exists(os.path.join(directory, ACTIVATED))
-            finished.append(
-                {"number": number, "failed": failed, "activated": activated, "manifest": manifest or {}}
-            )
+            finished.append({"number": number, "failed": failed, "activated": activated, "manifest": manifest or {}})
         else:
             unfinished.append(directory)
     return finished, unfinished
@@ -276,6 +271,7 @@ def releases(basedir):
 
 def free_bytes(path):
     """Return the free space where the path is or would be made."""
+    path = os.path.abspath(path)
     while not os.path.exists(path):
         path = os.path.dirname(path)
     space = os.statvfs(path)
@@ -297,7 +293,8 @@ class Commands(object):
         program = "import sys; print('%d.%d.%d cp%d%d' % (sys.version_info[:3] + sys.version_info[:2]))"
         path = self.module.get_bin_path(interpreter)
         code, output = self.run(path, "-c", program) if path else (1, "")
-        version, tag = output.split() if code == 0 else ("", "")
+        words = output.split()
+        version, tag = words if code == 0 and len(words) == 2 else ("", "")
         return {"version": version, "tag": tag}
 
     def missing_packages(self, packages):
@@ -305,7 +302,9 @@ class Commands(object):
         if not packages:
             return []
         if self.module.get_bin_path("dpkg-query"):
-            dummy, output = self.run("dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *packages)
+            dummy, output = self.run(
+                "dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *packages
+            )
             installed = set(line.split()[0] for line in output.splitlines() if line.endswith(" installed"))
         else:
             dummy, output = self.run("rpm", "--query", "--queryformat", "%{NAME}\n", *packages)

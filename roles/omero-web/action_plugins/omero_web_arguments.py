@@ -1,46 +1,131 @@
 """Action: check the role's variables against its argument spec, and say everything that is wrong in plain sentences.
 
-Ansible checks the same spec when a role starts, but prints the whole of it with any error, and it cannot know a
-misspelt variable. Runs on the controller; touches no host.
+Ansible checks the same spec when a role starts, but prints the whole of it with any error, shows values that may be
+secret, and knows neither a misspelt variable nor a port or a path. Runs on the controller; touches no host.
 """
 
 import difflib
+import json
 import re
+from collections.abc import Mapping
 
-from ansible.errors import AnsibleActionFail, AnsibleTemplateError
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.module_utils.common.collections import is_string
+from ansible.module_utils.parsing.convert_bool import BOOLEANS
 from ansible.plugins.action import ActionBase
 
 PREFIX = "omero_web_"
-PROPERTY_DICTS = ("omero_web_config", "omero_web_secrets", "omero_web_config_append")
 PROPERTY = re.compile(r"[A-Za-z][\w-]*(\.[\w-]+)+")
+UNDEFINED = re.compile(r"'\w+' is undefined|has no attribute '\w+'")
+
+# What the role takes for each type. It uses values as they are, so nothing counts that would have to be converted
+# first, but for numbers and truth values, which come as text from the command line (-e name=value).
+KINDS = {
+    "bool": (lambda value: str(value).lower() in BOOLEANS, "true or false"),
+    "dict": (lambda value: isinstance(value, Mapping), "a dictionary"),
+    "int": (lambda value: re.fullmatch(r"-?\d+", str(value)), "a whole number"),
+    "list": (lambda value: isinstance(value, list), "a list"),
+    "path": (is_string, "a path"),
+    "str": (is_string, "text; put it in quotes"),
+}
 
 
-def unknown_variables(names, spec):
+def at_least(low):
+    return lambda value: int(value) >= low, f"a whole number, {low} or more"
+
+
+def between(low, high):
+    return lambda value: low <= int(value) <= high, f"a whole number from {low} to {high}"
+
+
+def like(pattern, example):
+    return lambda value: re.fullmatch(pattern, str(value)), example
+
+
+# What an argument spec cannot say.
+CONSTRAINTS = {
+    **dict.fromkeys(("omero_web_http_port", "omero_web_servers.port"), between(1, 65535)),
+    **dict.fromkeys(("omero_web_workers", "omero_web_threads", "omero_web_worker_connections"), at_least(1)),
+    **dict.fromkeys(("omero_web_timeout", "omero_web_graceful_timeout", "omero_web_start_timeout"), at_least(1)),
+    **dict.fromkeys(("omero_web_max_requests", "omero_web_minimum_free_mb", "omero_web_generation"), at_least(0)),
+    "omero_web_limit_nofile": at_least(64),
+    "omero_web_keep_generations": between(1, 20),
+    "omero_web_release": like(r"(\d+(\.\w+)+)?", 'a version in quotes, such as "5.33.2", or empty'),
+    "omero_web_python": like(r"\S+", "an interpreter, such as /usr/bin/python3"),
+    "omero_web_ice_wheel_checksum": like(r"(sha256:[0-9a-fA-F]{64})?", "sha256: and 64 hexadecimal digits, or empty"),
+    "omero_web_prefix": like(r"(/[\w.~-]+)*", "a path such as /omero, without a slash at its end, or empty"),
+    "omero_web_basedir": like(r"(/[\w.+-]+)+", "an absolute path, such as /opt/omero/web"),
+    "omero_web_user": like(r"(?!root$)[a-z_][a-z0-9_-]*", "the name of a user other than root"),
+    "omero_web_group": like(r"[a-z_][a-z0-9_-]*", "the name of a group"),
+    "omero_web_servers.host": like(r"[\w.:-]+", "a host name or an address"),
+    "omero_web_server_names": (len, "a list of at least one name"),
+    "omero_web_config_append": (
+        lambda append: all(isinstance(items, list) for items in append.values()),
+        "a dictionary of lists, such as {omero.web.apps: [omero_figure]}",
+    ),
+}
+
+
+def problems_of_names(names, spec):
     """Sentences on variables that look like the role's own and are not."""
+    own = [name.removeprefix(PREFIX) for name in spec]
     for name in sorted(set(names) - set(spec)):
         if name.startswith(PREFIX):
-            near = difflib.get_close_matches(name, spec, n=1)
-            remedy = f"did you mean {near[0]}?" if near else f"names that start with {PREFIX} belong to the role."
+            near = difflib.get_close_matches(name.removeprefix(PREFIX), own, n=1)
+            remedy = f"did you mean {PREFIX}{near[0]}?" if near else f"variables named {PREFIX}* belong to it."
             yield f"{name} is not a variable of the role omero-web; {remedy}"
 
 
-def bad_properties(name, properties):
-    """Sentences on a dictionary of OMERO properties whose keys are none."""
-    if not isinstance(properties, dict):
-        kind = type(properties).__name__
-        yield f"{name} must be a dictionary of OMERO properties, such as {{omero.web.debug: false}}, and is a {kind}."
-        return
-    for key in properties:
+def problems_of_value(name, value, option):
+    """Sentences on a value that its option does not allow, or on what is inside it."""
+    is_kind, expected = KINDS[option["type"]]
+    choices = option.get("choices", [value])
+    fits, expected = CONSTRAINTS.get(re.sub(r"\[\d+\]", "", name), (lambda value: True, expected))
+    if not is_kind(value) or value not in choices or not fits(value):
+        expected = f"one of {', '.join(choices)}" if "choices" in option else expected
+        yield f"{name} is {shown(value, option)}; it must be {expected}."
+    elif option["type"] == "list":
+        for index, element in enumerate(value):
+            yield from problems_of_value(f"{name}[{index}]", element, {**option, "type": option["elements"]})
+    elif option["type"] == "dict":
+        yield from (problems_of_keys if "options" in option else problems_of_properties)(name, value, option)
+
+
+def problems_of_keys(name, value, option):
+    for key in value:
+        if key not in option["options"]:
+            yield f"{name} has the key {key}; the keys that it may have are {', '.join(option['options'])}."
+    for key, suboption in option["options"].items():
+        if key in value:
+            yield from problems_of_value(f"{name}.{key}", value[key], suboption)
+        elif suboption.get("required"):
+            yield f"{name} has no {key}; give it one."
+
+
+def problems_of_properties(name, properties, option):
+    """Where a colon is forgotten, the key of a secret is the secret itself: its place is told, not its text."""
+    for place, key in enumerate(properties, start=1):
         if not PROPERTY.fullmatch(str(key)):
-            yield f"{name} has the key {str(key)!r}, which is no OMERO property; a property is dotted, as omero.web.debug."
+            which = f"number {place}" if option.get("no_log") else json.dumps(str(key))
+            yield f"{name} has the key {which}, which is no OMERO property; a property is dotted, as omero.web.debug."
 
 
-def bad_values(values, spec):
-    """What Ansible's own validation says of the values, a sentence each."""
-    result = ArgumentSpecValidator(spec).validate(values)
-    for message in result.error_messages:
-        yield message[0].upper() + message[1:].rstrip(".") + "."
+def shown(value, option):
+    """What a message may say of a value: only its kind where it is, or may hold, a secret."""
+    for kind, word in ((type(None), "empty"), (Mapping, "a dictionary"), (list, "a list")):
+        if isinstance(value, kind):
+            return word
+    may_hold_secret = option["type"] in ("dict", "list") or option.get("no_log") or "@" in str(value)
+    if may_hold_secret or hasattr(value, "__ENCRYPTED__"):
+        return "text" if is_string(value) else "a number or truth value"
+    return json.dumps(value)
+
+
+def problem_of_evaluation(name, error):
+    """What went wrong in a template. Ansible's own message quotes the template, and whatever secret is in it."""
+    undefined = UNDEFINED.findall(str(error))
+    reason = undefined[-1] if undefined else f"its template is wrong, see `ansible -m debug -a var={name}`"
+    return f"{name} cannot be evaluated: {reason}."
 
 
 class ActionModule(ActionBase):
@@ -50,17 +135,14 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         spec = self._task.args["spec"]
-        problems = list(unknown_variables(task_vars, spec))
-        values = {}
-        for name in spec:
+        problems = list(problems_of_names(task_vars, spec))
+        for name, option in spec.items():
             try:
-                values[name] = self._templar.template(task_vars.get(name))
-            except AnsibleTemplateError as error:
-                problems.append(f"{name} cannot be evaluated: {error.message}")
-        for name in PROPERTY_DICTS:
-            if name in values:
-                problems += bad_properties(name, values.pop(name))
-        problems += bad_values(values, {name: spec[name] for name in values})
+                value = self._templar.template(task_vars.get(name, option.get("default")))
+            except AnsibleError as error:
+                problems.append(problem_of_evaluation(name, error))
+            else:
+                problems += problems_of_value(name, value, option)
         if problems:
             raise AnsibleActionFail("\n".join(problems))
         return {**result, "changed": False}

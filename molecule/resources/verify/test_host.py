@@ -1,0 +1,158 @@
+"""How OMERO.web runs on a converged host: its units, its processes, and who may read and write what."""
+
+import re
+
+import pytest
+
+# Owner, group and mode of everything that the role makes; {user} and {group} are the service's own.
+OWNERSHIP = {
+    "{basedir}": "root:root 755",
+    "{basedir}/wheels": "root:root 755",
+    "{basedir}/releases": "root:root 755",
+    "{basedir}/current/release/": "root:root 755",
+    "{basedir}/current/release/venv": "root:root 755",
+    "{basedir}/current/release/static": "root:root 755",
+    "{basedir}/current/release/manifest": "root:root 644",
+    "{basedir}/generations": "root:root 755",
+    "{basedir}/current/": "root:root 755",
+    "{basedir}/current/etc/grid": "root:root 755",
+    "{basedir}/current/etc/grid/config.xml": "root:{group} 640",
+    "{basedir}/current/gunicorn.conf.py": "root:root 644",
+    "{basedir}/current/manifest": "root:root 644",
+    "{basedir}/current/var": "{user}:{group} 750",
+    "{basedir}/maintenance": "root:root 755",
+    "{basedir}/var": "{user}:{group} 750",
+    "{basedir}/var/log": "{user}:{group} 750",
+    "{basedir}/var/sessions": "{user}:{group} 750",
+    "{basedir}/var/django_secret_key": "{user}:{group} 600",
+    "/usr/local/bin/omero": "root:root 755",
+    "/etc/nginx/conf.d/omero-web.conf": "root:root 644",
+    "/etc/systemd/system/omero-web.target": "root:root 644",
+    "/etc/systemd/system/omero-web.socket": "root:root 644",
+    "/etc/systemd/system/omero-web@{generation}.service": "root:root 644",
+}
+
+
+@pytest.fixture
+def gunicorn_settings(host, user, basedir, generation):
+    """Let gunicorn tell, as the service would start it, what its settings are under the properties of an OMERODIR."""
+    unit = f"omero-web@{generation}.service"
+    environment = host.check_output("systemctl show --property=Environment --value %s", unit)
+
+    def gunicorn_settings(omerodir):
+        gunicorn = "gunicorn --print-config --config gunicorn.conf.py omeroweb.wsgi:application"
+        output = host.check_output(
+            f"cd {basedir}/current && runuser -u {user} -- env {environment} OMERODIR={omerodir} {gunicorn}"
+        )
+        return dict(re.findall(r"(?m)^(\w+) += (.*)$", output))
+
+    return gunicorn_settings
+
+
+@pytest.fixture
+def other_omerodir(host, user):
+    """A place for properties other than those of the live generation."""
+    path = host.check_output("runuser -u %s -- mktemp -d", user)
+    host.check_output("runuser -u %s -- mkdir -p %s", user, f"{path}/etc/grid")
+    yield path
+    host.check_output("rm -r %s", path)
+
+
+@pytest.mark.parametrize(
+    "unit", ["omero-web.target", "omero-web.socket", "omero-web@{generation}.service", "nginx.service"]
+)
+def test_unit_is_active_and_enabled(host, generation, unit):
+    service = host.service(unit.format(generation=generation))
+    assert service.is_running
+    assert service.is_enabled
+
+
+def test_only_the_live_generation_runs(host, generation):
+    running = host.check_output("systemctl list-units --plain --no-legend --state=active 'omero-web*@*.service'")
+    assert [line.split()[0] for line in running.splitlines()] == [f"omero-web@{generation}.service"]
+
+
+def test_processes_are_the_service_users(host, user, basedir):
+    processes = host.check_output("ps -e -o user:32=,args=").splitlines()
+    owners = [line.split()[0] for line in processes if f"{basedir}/generations/" in line]
+    assert set(owners) == {user}
+
+
+def test_limit_of_open_files(host, main_pid, variables):
+    limits = host.file(f"/proc/{main_pid()}/limits").content_string
+    soft, hard = re.search(r"Max open files +(\d+) +(\d+)", limits).groups()
+    assert int(soft) == int(hard) == variables["omero_web_limit_nofile"]
+
+
+def test_ownership(host, basedir, user, variables, generation):
+    names = {"basedir": basedir, "user": user, "group": variables["omero_web_group"], "generation": generation}
+    wanted = {path.format(**names): owner.format(**names) for path, owner in OWNERSHIP.items()}
+    found = host.run(f"stat --format='%n %U:%G %a' {' '.join(wanted)}").stdout
+    assert dict(line.split(" ", 1) for line in found.splitlines()) == wanted
+
+
+def test_current_is_a_relative_link_and_so_is_its_release(host, basedir, generation):
+    assert host.check_output("readlink %s", f"{basedir}/current") == f"generations/{generation}"
+    assert host.check_output("readlink %s", f"{basedir}/current/release").startswith("../../releases/")
+
+
+def test_service_user_writes_nothing_but_var(host, user, basedir):
+    writable = host.check_output("runuser -u %s -- find %s -writable", user, basedir).splitlines()
+    var = re.compile(rf"{basedir}/(generations/\d+/)?var(/|$)")
+    assert writable
+    assert [path for path in writable if not var.match(path)] == []
+
+
+@pytest.mark.parametrize("secret", ["current/etc/grid/config.xml", "var/django_secret_key"])
+def test_others_read_no_secret(host, basedir, secret):
+    assert host.run("test -r %s", f"{basedir}/{secret}").succeeded
+    assert host.run("runuser -u nobody -- test -r %s", f"{basedir}/{secret}").failed
+
+
+@pytest.mark.parametrize("who", ["root", "{ansible_user}"])
+def test_omero_command(host, variables, properties, main_pid, who):
+    def omero(arguments):
+        return host.check_output(f"runuser -u {who.format(**variables)} -- omero {arguments}")
+
+    assert f"[RUNNING] (PID {main_pid()})" in omero("web status")
+    assert omero("config get omero.web.wsgi_workers") == properties["omero.web.wsgi_workers"]
+
+
+def test_gunicorn_runs_as_many_workers_as_configured(host, main_pid, properties):
+    workers = host.check_output("pgrep --parent %s", main_pid()).split()
+    assert len(workers) == int(properties["omero.web.wsgi_workers"])
+
+
+def test_gunicorn_follows_the_properties(basedir, gunicorn_settings, properties, variables):
+    settings = gunicorn_settings(f"{basedir}/current")
+    for setting, name in {
+        "workers": "omero.web.wsgi_workers",
+        "worker_class": "omero.web.wsgi_worker_class",
+        "threads": "omero.web.wsgi_threads",
+        "worker_connections": "omero.web.wsgi_worker_connections",
+        "timeout": "omero.web.wsgi_timeout",
+        "max_requests": "omero.web.application_server.max_requests",
+    }.items():
+        assert settings[setting] == properties[name], setting
+    assert settings["graceful_timeout"] == str(variables["omero_web_graceful_timeout"])
+
+
+def test_gunicorn_follows_other_properties_too(host, user, basedir, gunicorn_settings, other_omerodir):
+    properties = (
+        "omero.web.wsgi_workers=3\n"
+        "omero.web.wsgi_threads=2\n"
+        "omero.web.wsgi_timeout=77\n"
+        "omero.web.application_server.port=4090\n"
+        "omero.web.application_server.max_requests=500\n"
+        "omero.web.wsgi_args=--log-level=debug --workers 4\n"
+    )
+    load = f"runuser -u {user} -- env OMERODIR={other_omerodir} {basedir}/current/release/venv/bin/omero config load"
+    host.check_output(f"printf %s '{properties}' | {load}")
+    settings = gunicorn_settings(other_omerodir)
+    assert settings["bind"] == "['127.0.0.1:4090']"
+    assert settings["threads"] == "2"
+    assert settings["timeout"] == "77"
+    assert settings["max_requests"] == "500"
+    assert settings["max_requests_jitter"] == "50"
+    assert settings["loglevel"] == "debug"
+    assert settings["workers"] == "4", "what omero.web.wsgi_args says wins"

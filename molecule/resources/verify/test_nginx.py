@@ -1,0 +1,92 @@
+"""The installed nginx site against the one that OMERO.web itself generates, directive by directive."""
+
+import crossplane
+import pytest
+
+# What OMERO.web's site has under another name: its own location, and ours.
+RENAMED = {
+    # Requests go straight to OMERO.web; a look for a static file of the same path first would find nothing.
+    "server location @proxy_to_app": "server location {root}",
+    # A location without the slash also takes /staticfoo, and with an alias lets requests climb out of the directory.
+    "server location /static": "server location /static/",
+}
+
+# Directives that OMERO.web's site has and ours does not.
+LEFT_OUT = {
+    # The static files are those of the release, with the slash that belongs to the location's.
+    "server location /static/: alias {static}",
+    # The pages of that directory do not exist: the installed OMERO.web has none, and their name is misspelt.
+    "server location @maintenance: root {generation}/etc/templates/error",
+    "server location @maintenance: try_files $uri /maintainance.html =502",
+    # It never shows: this location does not proxy, so it never has the error.
+    "server location {root}: error_page 502 @maintenance",
+    # Only needed for the location that is called @proxy_to_app there.
+    "server location {root}: try_files $uri @proxy_to_app",
+}
+
+# Directives that ours has and OMERO.web's site does not.
+ADDED = {
+    "server location /static/: alias {static}/",
+    # A page of the role's own, shown whenever OMERO.web does not answer.
+    "server: error_page 502 503 504 @maintenance",
+    "server location @maintenance: root {basedir}/maintenance",
+    "server location @maintenance: try_files /maintenance.html =502",
+    # The files were compressed when the release was built.
+    "server location /static/: gzip_static on",
+    # nginx waits as long as OMERO.web may take.
+    "server location {root}: proxy_read_timeout {timeout}s",
+    # As the site that this role succeeds had it.
+    "server: send_timeout 60s",
+}
+
+
+def directives(block, context=""):
+    """Every directive of an nginx configuration as 'context: directive', and every context."""
+    found = set()
+    for line in block:
+        text = " ".join([line["directive"], *line["args"]])
+        if "block" in line:
+            found |= directives(line["block"], f"{context} {text}".strip())
+        else:
+            found.add(f"{context}: {text}")
+    return found
+
+
+@pytest.fixture
+def parse(tmp_path):
+    def parse(text):
+        path = tmp_path / "site.conf"
+        path.write_text(text)
+        payload = crossplane.parse(str(path), single=True, check_ctx=False, catch_errors=False)
+        return directives(payload["config"][0]["parsed"])
+
+    return parse
+
+
+def test_site_is_that_of_omero_web(host, parse, variables, basedir, properties, generation):
+    def named(names):
+        return {name.format(**values) for name in names}
+
+    values = {
+        "basedir": basedir,
+        "generation": f"{basedir}/generations/{generation}",
+        "root": variables["omero_web_prefix"] or "/",
+        "static": properties["omero.web.static_root"],
+        "timeout": properties["omero.web.wsgi_timeout"],
+    }
+    server_names = " ".join(variables["omero_web_server_names"])
+    generated = host.check_output(
+        "omero web config nginx --http %s --servername %s", str(variables["omero_web_http_port"]), server_names
+    )
+    wanted = parse(generated)
+    for theirs, ours in RENAMED.items():
+        moved = {line for line in wanted if line.startswith(f"{theirs}:")}
+        assert moved, f"OMERO.web's site has no {theirs} any more"
+        wanted = wanted - moved | {line.replace(theirs, ours.format(**values)) for line in moved}
+    installed = parse(host.file("/etc/nginx/conf.d/omero-web.conf").content_string)
+    assert wanted - installed == named(LEFT_OUT)
+    assert installed - wanted == named(ADDED)
+
+
+def test_nginx_takes_it(host):
+    assert host.run("nginx -t -q").stderr == ""

@@ -1,0 +1,202 @@
+"""What the role says of wrong variables: all of it at once, each in a sentence, and never a secret."""
+
+import json
+import os
+import runpy
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from ansible.parsing.vault import VaultLib, VaultSecret
+from ansible.parsing.yaml.objects import AnsibleVaultEncryptedUnicode
+
+ROLE = Path(__file__).parents[2] / "roles/omero-web"
+ENTRY_POINTS = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"].values()
+SPEC = {name: option for entry_point in ENTRY_POINTS for name, option in entry_point["options"].items()}
+ACTION = ROLE / "action_plugins/omero_web_arguments.py"
+arguments = SimpleNamespace(**runpy.run_path(str(ACTION)))
+SECRET = "hunter2"
+
+
+def problems(name, value):
+    return list(arguments.problems_of_value(name, value, SPEC[name]))
+
+
+def encrypted(text):
+    secret = VaultSecret(b"key")
+    return AnsibleVaultEncryptedUnicode.from_plaintext(text, VaultLib([("default", secret)]), secret)
+
+
+@pytest.mark.parametrize(
+    "name, sentence",
+    [
+        ("omero_web_worker", "did you mean omero_web_workers?"),
+        ("omero_web_perfix", "did you mean omero_web_prefix?"),
+        ("omero_web_xyzzy", "variables named omero_web_* belong to it."),
+    ],
+)
+def test_misspelt_variable(name, sentence):
+    assert list(arguments.problems_of_names({name: 1}, SPEC)) == [
+        f"{name} is not a variable of the role omero-web; {sentence}"
+    ]
+
+
+def test_variables_of_others_are_left_alone():
+    assert not list(arguments.problems_of_names(["omero_server_release", "ansible_host", "omero_web_prefix"], SPEC))
+
+
+@pytest.mark.parametrize("name", SPEC)
+def test_defaults_are_right(name):
+    assert problems(name, SPEC[name]["default"]) == []
+
+
+def test_constraints_are_on_variables_that_exist():
+    options = set(SPEC) | {f"omero_web_servers.{name}" for name in SPEC["omero_web_servers"]["options"]}
+    assert set(arguments.CONSTRAINTS) <= options
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("omero_web_release", "5.34.0rc1"),
+        ("omero_web_ice_wheel_checksum", "sha256:" + 64 * "a"),
+        ("omero_web_packages", ["omero-figure==8.0.1"]),
+        ("omero_web_config", {"omero.web.debug": True, "omero.web.server_list": [["a", 4064, "b"]], "Ice.IPv6": None}),
+        ("omero_web_config_append", {"omero.web.apps": ["omero_figure"]}),
+        ("omero_web_config_purge", "no"),
+        (
+            "omero_web_servers",
+            [{"host": "omero.example.org", "name": "o"}, {"host": "::1", "name": "p", "port": "4064"}],
+        ),
+        ("omero_web_prefix", "/omero/web"),
+        ("omero_web_http_port", "8080"),
+        ("omero_web_pip_extra_args", encrypted("--index-url https://me:hunter2@pip.example.org")),
+    ],
+)
+def test_right_values(name, value):
+    assert problems(name, value) == []
+
+
+@pytest.mark.parametrize(
+    "name, value, shown, expected",
+    [
+        ("omero_web_release", 5.30, "5.3", 'a version in quotes, such as "5.33.2", or empty'),
+        ("omero_web_release", "latest", '"latest"', 'a version in quotes, such as "5.33.2", or empty'),
+        ("omero_web_packages", "omero-figure", "text", "a list"),
+        ("omero_web_pip_extra_args", ["--no-cache"], "a list", "text; put it in quotes"),
+        ("omero_web_ice_wheel_checksum", "abc", '"abc"', "sha256: and 64 hexadecimal digits, or empty"),
+        ("omero_web_config", ["omero.web.debug"], "a list", "a dictionary"),
+        ("omero_web_config", "omero.web.debug=true", "text", "a dictionary"),
+        (
+            "omero_web_config_append",
+            {"omero.web.apps": "omero_figure"},
+            "a dictionary",
+            "a dictionary of lists, such as {omero.web.apps: [omero_figure]}",
+        ),
+        ("omero_web_config_purge", "perhaps", '"perhaps"', "true or false"),
+        ("omero_web_servers", {"host": "a", "name": "b"}, "a dictionary", "a list"),
+        ("omero_web_prefix", "omero", '"omero"', "a path such as /omero, without a slash at its end, or empty"),
+        ("omero_web_prefix", "/omero/", '"/omero/"', "a path such as /omero, without a slash at its end, or empty"),
+        ("omero_web_worker_class", "eventlet", '"eventlet"', "one of sync, gevent"),
+        ("omero_web_workers", 0, "0", "a whole number, 1 or more"),
+        ("omero_web_workers", 2.5, "2.5", "a whole number, 1 or more"),
+        ("omero_web_workers", True, "true", "a whole number, 1 or more"),
+        ("omero_web_workers", None, "empty", "a whole number, 1 or more"),
+        ("omero_web_basedir", "opt/web", '"opt/web"', "an absolute path, such as /opt/omero/web"),
+        ("omero_web_user", "root", '"root"', "the name of a user other than root"),
+        ("omero_web_keep_generations", 21, "21", "a whole number from 1 to 20"),
+        ("omero_web_http_port", "65536", '"65536"', "a whole number from 1 to 65535"),
+        ("omero_web_server_names", [], "a list", "a list of at least one name"),
+    ],
+)
+def test_wrong_value(name, value, shown, expected):
+    assert problems(name, value) == [f"{name} is {shown}; it must be {expected}."]
+
+
+def test_key_that_is_no_property():
+    assert problems("omero_web_config", {"omero.web.debug": True, "debug": True}) == [
+        'omero_web_config has the key "debug", which is no OMERO property; a property is dotted, as omero.web.debug.'
+    ]
+
+
+def test_wrong_elements_are_told_by_their_place():
+    assert problems("omero_web_packages", ["omero-figure", 8]) == [
+        "omero_web_packages[1] is 8; it must be text; put it in quotes."
+    ]
+    servers = [{"host": "a", "name": "b"}, {"host": "a b", "port": 0, "password": SECRET}]
+    assert problems("omero_web_servers", servers) == [
+        "omero_web_servers[1] has the key password; the keys that it may have are host, port, name.",
+        'omero_web_servers[1].host is "a b"; it must be a host name or an address.',
+        "omero_web_servers[1].port is 0; it must be a whole number from 1 to 65535.",
+        "omero_web_servers[1] has no name; give it one.",
+    ]
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("omero_web_secrets", f"omero.web.public.password={SECRET}"),
+        ("omero_web_secrets", [SECRET]),
+        ("omero_web_secrets", {f"omero.web.public.password {SECRET}": None}),
+        ("omero_web_config", f"omero.web.public.password: {SECRET}"),
+        ("omero_web_packages", f"git+https://me:{SECRET}@git.example.org/app"),
+        ("omero_web_servers", [SECRET]),
+        ("omero_web_prefix", f"https://me:{SECRET}@example.org"),
+        ("omero_web_prefix", encrypted(SECRET)),
+    ],
+)
+def test_secrets_are_not_shown(name, value):
+    found = problems(name, value)
+    assert len(found) == 1
+    assert SECRET not in found[0]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run the action with some variables, as talkative as Ansible gets, and return how that ended and all it said."""
+
+    def run(variables):
+        task = {"omero_web_arguments": {"spec": SPEC}}
+        playbook, extra_vars = tmp_path / "playbook.yml", tmp_path / "variables.json"
+        playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
+        extra_vars.write_text(json.dumps(variables))
+        done = subprocess.run(
+            ["ansible-playbook", "-vvv", "-i", "localhost,", "-c", "local", playbook, "-e", f"@{extra_vars}"],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "ANSIBLE_ACTION_PLUGINS": str(ACTION.parent), "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"},
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    return run
+
+
+def test_run_with_right_variables(run):
+    code, output = run({"omero_web_workers": "{{ cores * 2 }}", "cores": 2, "omero_web_secrets": {"omero.x": SECRET}})
+    assert code == 0, output
+    assert SECRET not in output
+
+
+def test_run_says_all_that_is_wrong_at_once_and_no_secret(run):
+    code, output = run(
+        {
+            "omero_web_worker": 9,
+            "omero_web_workers": "many",
+            "omero_web_secrets": "{{ site_secrets }}",
+            "site_secrets": {"omero.web.public.password": SECRET, "omero.web.email_host_password": "{{ vaulted }}"},
+            "omero_web_wsgi_args": SECRET + "{{ never closed",
+            "omero_web_prefix": "{{ '" + SECRET + "' | no_such_filter }}",
+        }
+    )
+    assert code == 2, output
+    assert SECRET not in output
+    for sentence in (
+        "omero_web_worker is not a variable of the role omero-web; did you mean omero_web_workers?",
+        'omero_web_workers is "many"; it must be a whole number, 1 or more.',
+        "omero_web_secrets cannot be evaluated: 'vaulted' is undefined.",
+        "omero_web_wsgi_args cannot be evaluated: its template is wrong",
+        "omero_web_prefix cannot be evaluated: its template is wrong",
+    ):
+        assert sentence in output

@@ -1,0 +1,229 @@
+"""What omero_web_info reads off a disk, whatever state some broken-off run has left there."""
+
+import hashlib
+import json
+import os
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+info = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "library/omero_web_info.py")))
+
+
+def plant(top, tree):
+    """Make files of {path: content}; content that is no text is written as JSON."""
+    for name, content in tree.items():
+        path = top / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+def as_it_is(path, /, **differences):
+    """How omero_web_info would be asked for a path as it is."""
+    found = path.lstat()
+    described = {
+        "path": str(path),
+        "state": "directory" if path.is_dir() else "file",
+        "owner": info.user_name(found.st_uid),
+        "group": info.group_name(found.st_gid),
+        "mode": f"{found.st_mode & 0o7777:04o}",
+        "sha256": None if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    return {**described, **differences}
+
+
+def test_generations(tmp_path):
+    plant(
+        tmp_path / "generations",
+        {
+            "2/manifest": {"previous": 1},
+            "2/activated": "",
+            "10/manifest": {"previous": 2},
+            "3/failed": "",
+            "4/manifest": {"previous": 2},
+            "4/failed": "",
+            "5/gunicorn.conf.py": "",
+            "6/manifest": '{"previous": 2',
+            "notes/manifest": {},
+            "007/manifest": {},
+            "²/manifest": {},
+        },
+    )
+    finished, unfinished = info.generations(str(tmp_path))
+    assert finished == [
+        {"number": 2, "failed": False, "activated": True, "manifest": {"previous": 1}},
+        {"number": 3, "failed": True, "activated": False, "manifest": {}},
+        {"number": 4, "failed": True, "activated": False, "manifest": {"previous": 2}},
+        {"number": 10, "failed": False, "activated": False, "manifest": {"previous": 2}},
+    ]
+    assert unfinished == [str(tmp_path / "generations" / number) for number in "56"]
+
+
+def test_releases(tmp_path):
+    plant(
+        tmp_path / "releases",
+        {"5.33.2-aa/manifest": {"django": "5.2"}, "5.33.2-bb/venv/x": "", "5.33.2-cc/manifest": ""},
+    )
+    complete, unfinished = info.releases(str(tmp_path))
+    assert complete == {"5.33.2-aa": {"django": "5.2"}}
+    assert unfinished == [str(tmp_path / "releases" / name) for name in ("5.33.2-bb", "5.33.2-cc")]
+
+
+def test_host_that_has_nothing_yet(tmp_path):
+    basedir = str(tmp_path / "opt/omero/web")
+    assert info.generations(basedir) == ([], [])
+    assert info.releases(basedir) == ({}, [])
+    assert info.current_generation(basedir) == 0
+
+
+@pytest.mark.parametrize(
+    "target, number",
+    [
+        ("generations/7", 7),
+        ("generations/7/", 7),
+        ("{top}/generations/7", 7),
+        ("generations/notes", 0),
+        ("generations", 0),
+        ("releases/7", 0),
+        ("/", 0),
+    ],
+)
+def test_current_link(tmp_path, target, number):
+    (tmp_path / "current").symlink_to(target.format(top=tmp_path))
+    assert info.current_generation(str(tmp_path)) == number
+
+
+def test_current_that_is_no_link(tmp_path):
+    (tmp_path / "current").mkdir()
+    assert info.current_generation(str(tmp_path)) == 0
+
+
+def test_basedir_behind_a_link(tmp_path):
+    plant(tmp_path / "disk", {"generations/7/manifest": {}})
+    (tmp_path / "disk/current").symlink_to("generations/7")
+    (tmp_path / "web").symlink_to("disk")
+    assert info.current_generation(str(tmp_path / "web")) == 7
+
+
+def test_no_drift(tmp_path):
+    plant(tmp_path, {"file": "content"})
+    assert info.is_as_described(as_it_is(tmp_path / "file"))
+    assert info.is_as_described(as_it_is(tmp_path / "file", sha256=None))
+    assert info.is_as_described(as_it_is(tmp_path))
+    assert info.is_as_described(as_it_is(tmp_path / "file", path=str(tmp_path / "missing"), state="absent"))
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"state": "directory"},
+        {"state": "absent"},
+        {"owner": "nobody"},
+        {"group": "nogroup"},
+        {"mode": "4644"},
+        {"mode": "0640"},
+        {"sha256": 64 * "0"},
+    ],
+)
+def test_drift_of_a_file(tmp_path, difference):
+    plant(tmp_path, {"file": "content"})
+    (tmp_path / "file").chmod(0o644)
+    assert not info.is_as_described(as_it_is(tmp_path / "file", **difference))
+
+
+def test_drift_where_there_is_nothing(tmp_path):
+    plant(tmp_path, {"file": "content"})
+    wanted = as_it_is(tmp_path / "file")
+    (tmp_path / "file").unlink()
+    assert not info.is_as_described(wanted)
+
+
+@pytest.mark.parametrize("name, target", [("file", "other"), ("directory", "elsewhere")])
+def test_drift_of_a_link_to_the_right_thing(tmp_path, name, target):
+    plant(tmp_path, {"other": "content", "elsewhere/file": ""})
+    wanted = as_it_is(tmp_path / target, path=str(tmp_path / name))
+    (tmp_path / name).symlink_to(target)
+    assert not info.is_as_described(wanted)
+    assert not info.is_as_described({**wanted, "mode": "0777"})
+
+
+def test_dangling_link_is_not_absent(tmp_path):
+    (tmp_path / "link").symlink_to("nowhere")
+    wanted = as_it_is(tmp_path, path=str(tmp_path / "link"), state="absent")
+    assert not info.is_as_described(wanted)
+
+
+def test_owners_without_a_name(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    wanted = as_it_is(tmp_path)
+    os.chown(tmp_path, 4_000_000, 4_000_000)
+    assert info.user_name(4_000_000) is None and info.group_name(4_000_000) is None
+    assert not info.is_as_described(wanted)
+
+
+def test_astray(tmp_path):
+    plant(tmp_path / "generations/7", {"same.conf": "a", "changed.conf": "a", "missing.conf": "a"})
+    plant(tmp_path / "etc", {"same-7.conf": "a", "changed.conf": "b", "extra.conf": "a"})
+    installed = {f"{name}.conf": str(tmp_path / f"etc/{name}.conf") for name in ("changed", "missing", "extra", "none")}
+    installed["same.conf"] = str(tmp_path / "etc/same-%i.conf")
+    assert info.astray(str(tmp_path), 7, installed) == [
+        str(tmp_path / f"etc/{name}.conf") for name in ("changed", "extra", "missing")
+    ]
+
+
+def test_free_space_of_what_does_not_exist(tmp_path, monkeypatch):
+    space = os.statvfs(tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda path: space if path == str(tmp_path) else None)
+    monkeypatch.chdir(tmp_path)
+    expected = space.f_bavail * space.f_frsize
+    assert info.free_bytes(str(tmp_path)) == expected
+    assert info.free_bytes(str(tmp_path / "not/there")) == expected
+    assert info.free_bytes("not/there") == expected
+    assert info.free_bytes("") == expected
+
+
+class Answers:
+    """A host whose commands all say the same."""
+
+    def __init__(self, code, output):
+        self.answer = code, output, ""
+
+    def get_bin_path(self, name):
+        return name
+
+    def run_command(self, command, environ_update):
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    "code, output, expected",
+    [
+        (0, "3.11.2 cp311\n", {"version": "3.11.2", "tag": "cp311"}),
+        (1, "3.11.2 cp311\n", {"version": "", "tag": ""}),
+        (0, "", {"version": "", "tag": ""}),
+        (0, "this is no Python\n", {"version": "", "tag": ""}),
+    ],
+)
+def test_python(code, output, expected):
+    assert info.Commands(Answers(code, output)).python("python3") == expected
+
+
+def test_missing_packages():
+    output = "nginx installed\npython3-venv config-files\n"
+    packages = ["python3-venv", "nginx", "unknown"]
+    assert info.Commands(Answers(1, output)).missing_packages(packages) == ["python3-venv", "unknown"]
+
+
+def test_units():
+    output = (
+        "Id=omero-web.socket\nActiveState=active\nUnitFileState=enabled\nListen=127.0.0.1:4080 (Stream)\n\n"
+        "Id=omero-web@7.service\nActiveState=inactive\nUnitFileState=disabled\n"
+    )
+    assert info.Commands(Answers(0, output)).units(["omero-web*"]) == {
+        "omero-web.socket": {"active": "active", "enabled": "enabled", "listen": "127.0.0.1:4080 (Stream)"},
+        "omero-web@7.service": {"active": "inactive", "enabled": "disabled", "listen": ""},
+    }
+    assert info.Commands(Answers(0, "")).units([]) == {}

@@ -1,0 +1,87 @@
+"""The role's files against each other: specification, defaults, constants, tasks, templates and README."""
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.module_utils.common.parameters import DEFAULT_TYPE_VALIDATORS
+
+ROOT = Path(__file__).parents[2]
+ROLE = ROOT / "roles/omero-web"
+TASKS = sorted(ROLE.glob("tasks/*.yml"))
+VARS = sorted(ROLE.glob("vars/*.yml"))
+ENTRY_POINTS = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"].values()
+SPEC = {name: option for entry_point in ENTRY_POINTS for name, option in entry_point["options"].items()}
+CODE = "\n".join(path.read_text() for path in (*TASKS, *VARS, *sorted(ROLE.glob("templates/*"))))
+# They have names like variables, but are none.
+PLUGINS = {path.stem for path in (*ROOT.glob("library/*.py"), *ROLE.glob("action_plugins/*.py"))}
+
+
+def flattened(options, parent=""):
+    for name, option in options.items():
+        yield pytest.param(option, id=parent + name)
+        yield from flattened(option.get("options", {}), f"{parent}{name}.")
+
+
+def dictionaries(node):
+    """Every dictionary inside a YAML document."""
+    if isinstance(node, dict):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from dictionaries(child)
+
+
+def names(pattern, text=CODE):
+    """How often each whole name that has the pattern occurs."""
+    return Counter(re.findall(rf"\b{pattern}\w+", text))
+
+
+def test_defaults_are_those_of_the_spec():
+    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+    assert defaults == {name: option["default"] for name, option in SPEC.items()}
+
+
+@pytest.mark.parametrize("option", list(flattened(SPEC)))
+def test_option_is_described_and_typed(option):
+    assert option["description"]
+    assert option["type"] in DEFAULT_TYPE_VALIDATORS
+    assert option.get("elements", "str") in DEFAULT_TYPE_VALIDATORS
+    assert ("elements" in option) == (option["type"] == "list")
+
+
+def test_every_public_variable_is_used_and_every_used_one_is_public():
+    assert set(names("omero_web_")) - PLUGINS == set(SPEC)
+
+
+def test_every_constant_is_used_and_every_used_one_is_defined():
+    defined = names("_omero_web_", "\n".join(re.findall(r"(?m)^ *(_\w+):", CODE)))
+    uses = names("_omero_web_") - defined
+    assert set(uses) == set(defined)
+
+
+def test_constants_are_named_as_such():
+    for path in VARS:
+        assert all(name.startswith("_omero_web_") for name in yaml.safe_load(path.read_text())), path.name
+
+
+def test_operating_systems_set_the_same_constants():
+    per_system = [set(yaml.safe_load(path.read_text())) for path in VARS if path.name != "main.yml"]
+    assert all(constants == per_system[0] for constants in per_system)
+
+
+def test_what_a_run_finds_out_is_named_as_such():
+    tasks = [task for path in TASKS for task in dictionaries(yaml.safe_load(path.read_text()))]
+    found = [task["register"] for task in tasks if "register" in task]
+    found += [fact for task in tasks for fact in task.get("ansible.builtin.set_fact", ())]
+    assert found
+    assert [name for name in found if not name.startswith("__omero_web_")] == []
+
+
+def test_readme_has_the_table_of_variables():
+    table = subprocess.check_output([sys.executable, ROOT / "tests/variables_table.py"], text=True)
+    shown = re.search("<!-- variables -->\n(.*)<!-- /variables -->", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert shown and shown[1] == table, "the table in README.md is stale: run tests/variables_table.py --write"
