@@ -103,6 +103,7 @@ def test_right_values(name, value):
         ("omero_web_workers", 0, "0", "a whole number, 1 or more"),
         ("omero_web_workers", 2.5, "2.5", "a whole number, 1 or more"),
         ("omero_web_workers", True, "true", "a whole number, 1 or more"),
+        ("omero_web_workers", "", '""', "a whole number, 1 or more"),
         ("omero_web_workers", None, "empty", "a whole number, 1 or more"),
         ("omero_web_basedir", "opt/web", '"opt/web"', "an absolute path, such as /opt/omero/web"),
         ("omero_web_user", "root", '"root"', "the name of a user other than root"),

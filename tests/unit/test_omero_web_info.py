@@ -227,3 +227,4 @@ def test_units():
         "omero-web@7.service": {"active": "inactive", "enabled": "disabled", "listen": ""},
     }
     assert info.Commands(Answers(0, "")).units([]) == {}
+    assert info.Commands(Answers(1, "Failed to connect to bus\n")).units([]) == {}
