@@ -10,10 +10,12 @@ from conftest import wait_until
 @pytest.fixture
 def stopped_site(host, login):
     host.check_output("systemctl stop omero-web.target")
-    wait_until(lambda: login().status != 200)
-    yield
-    host.check_output("systemctl start omero-web.target")
-    wait_until(lambda: login().status == 200)
+    try:
+        wait_until(lambda: login().status != 200)
+        yield
+    finally:
+        host.check_output("systemctl start omero-web.target")
+        wait_until(lambda: login().status == 200)
 
 
 @pytest.fixture
