@@ -19,10 +19,11 @@ help: ## List what can be made
 
 setup: $(VENV)/complete ## Install what this machine lacks, and the virtualenv .venv
 
-$(VENV)/complete: requirements.txt requirements-dev.txt tests/install-tools.sh
+$(VENV)/complete: requirements.txt requirements-dev.txt requirements-omero.txt tests/install-tools.sh
 	tests/install-tools.sh
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-omero.txt
 	touch $@
 
 demo: setup ## Run a real OMERO.web on throwaway hosts (SUITE=bookworm|bullseye|trixie HOSTS=n)
@@ -39,7 +40,6 @@ demo-down: setup ## Remove the hosts of make demo, every trace of them
 
 lint: setup ## Check style and syntax
 	ruff check .
-	ruff format --check .
 	yamllint --strict .
 	ansible-lint --offline --strict
 	ansible-doc --type module --module-path library omero_config omero_config_info omero_web_info > /dev/null

@@ -56,8 +56,8 @@ options:
     type: str
   validate:
     description:
-      - What to do about an C(omero.web.*) property that the installed OMERO.web does not know, or a value that it cannot
-        read. V(strict) fails, V(warn) goes on with a warning, V(off) does not look.
+      - What to do about a C(omero.web.*) property that the installed OMERO.web does not know, or a value that it
+        cannot read. V(strict) fails, V(warn) goes on with a warning, V(off) does not look.
       - Only what would be written is checked, so a run without changes does not load OMERO.web.
     type: str
     choices: [strict, warn, 'off']
@@ -78,7 +78,9 @@ attributes:
     description: Reports what would change, and refuses what a real run would refuse.
     support: full
   diff_mode:
-    description: Shows the properties, one per line, secrets masked. A changed secret is marked as changed.
+    description: >-
+      Shows the properties that are listed or change, one per line. The values of those that are not listed openly are
+      masked, and a changed secret is marked as changed.
     support: full
 notes:
   - Runs with the Python of OMERO's virtualenv, in which C(omero-py) is installed, and C(omero-web) for properties
@@ -560,8 +562,8 @@ def refuse_loss(kept, changes):
     """Refuse what does not come back the way it went in."""
     lost = sorted(key for key in changes if kept.get(key) != changes[key])
     if lost:
-        raise ConfigError(*['%s: its tabs or carriage returns would come back as spaces, as OMERO on Python %s writes '
-                            'them; take them out.' % (key, sys.version.split()[0]) for key in lost])
+        raise ConfigError(*['%s: its tabs or carriage returns would not come back as they are, the way OMERO on '
+                            'Python %s writes them; take them out.' % (key, sys.version.split()[0]) for key in lost])
 
 
 @contextmanager

@@ -154,8 +154,8 @@ def refuse_damage(path, content):
     ancestors = []
 
     def refuse(reason):
-        raise ConfigError('%s is damaged or not written by OMERO: line %d: %s. It was left as it is; restore a backup, '
-                          'or move it away to start afresh.' % (path, parser.CurrentLineNumber, reason))
+        raise ConfigError('%s is damaged or not written by OMERO: line %d: %s. It was left as it is; restore a '
+                          'backup, or move it away to start afresh.' % (path, parser.CurrentLineNumber, reason))
 
     def start(tag, attributes):
         if not ancestors and tag != 'icegrid':
@@ -182,8 +182,8 @@ def import_config_xml():
     try:
         from omero.config import ConfigXml
     except Exception as exc:  # not only ImportError: omero raises a bare Exception for the wrong Ice
-        raise ConfigError('Cannot import omero.config with %s (%s); set ansible_python_interpreter to the Python of the '
-                          'virtualenv that holds omero-py.' % (sys.executable, first_line(exc)))
+        raise ConfigError('Cannot import omero.config with %s (%s); set ansible_python_interpreter to the Python of '
+                          'the virtualenv that holds omero-py.' % (sys.executable, first_line(exc)))
     return ConfigXml
 
 

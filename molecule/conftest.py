@@ -1,0 +1,79 @@
+"""What the tests of a converged host share. They run as root on each host of the inventory that they are given."""
+
+import time
+from collections import namedtuple
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+import yaml
+
+DEFAULTS = Path(__file__).resolve().parents[1] / "roles/omero-web/defaults/main.yml"
+
+Answer = namedtuple("Answer", "status headers body")
+
+
+def wait_until(condition, seconds=30):
+    """Wait for what must become true; how long that took."""
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() < start + seconds, f"not within {seconds} seconds"
+        time.sleep(0.2)
+    return time.monotonic() - start
+
+
+@pytest.fixture(scope="module")
+def variables(host):
+    """The role's variables, as the inventory has them."""
+    return {**yaml.safe_load(DEFAULTS.read_text()), **host.ansible.get_variables()}
+
+
+@pytest.fixture(scope="module")
+def basedir(variables):
+    return variables["omero_web_basedir"]
+
+
+@pytest.fixture(scope="module")
+def user(variables):
+    return variables["omero_web_user"]
+
+
+@pytest.fixture(scope="module")
+def generation(host, basedir):
+    """The number of the live generation."""
+    return Path(host.file(f"{basedir}/current").linked_to).name
+
+
+@pytest.fixture
+def main_pid(host, generation):
+    """Tell the process id of the gunicorn master that runs now, 0 if there is none."""
+    return lambda: host.check_output("systemctl show --property=MainPID --value omero-web@%s.service", generation)
+
+
+@pytest.fixture(scope="module")
+def properties(host):
+    """What `omero config get` shows."""
+    return dict(line.split("=", 1) for line in host.check_output("omero config get").splitlines())
+
+
+@pytest.fixture(scope="module")
+def ask(variables):
+    """Ask the host's nginx for a path, as a browser elsewhere would."""
+    site = f"http://{variables['ansible_host']}:{variables['omero_web_http_port']}"
+
+    def ask(path, **headers):
+        try:
+            response = urlopen(Request(site + path, headers=headers), timeout=30)
+        except HTTPError as error:
+            response = error
+        with response:
+            return Answer(response.status, response.headers, response.read())
+
+    return ask
+
+
+@pytest.fixture(scope="module")
+def login(ask, variables):
+    """Ask for the login page."""
+    return lambda: ask(f"{variables['omero_web_prefix']}/webclient/login/")
