@@ -1,15 +1,22 @@
 """What the tests of a converged host share. They run as root on each host of the inventory that they are given."""
 
+import json
+import os
+import subprocess
 import time
 from collections import namedtuple
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
 import yaml
 
-DEFAULTS = Path(__file__).resolve().parents[1] / "roles/omero-web/defaults/main.yml"
+PROJECT = Path(__file__).resolve().parents[1]
+DEFAULTS = PROJECT / "roles/omero-web/defaults/main.yml"
+INVENTORY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "hosts.yml"
 
 Answer = namedtuple("Answer", "status headers body")
 
@@ -77,3 +84,55 @@ def ask(variables):
 def login(ask, variables):
     """Ask for the login page."""
     return lambda: ask(f"{variables['omero_web_prefix']}/webclient/login/")
+
+
+@pytest.fixture
+def watched(login):
+    """Two users ask for the login page ten times a second while a block runs; what they got in place of it."""
+
+    @contextmanager
+    def watched():
+        failed, done = [], Event()
+
+        def ask():
+            while not done.wait(0.1):
+                try:
+                    status = login().status
+                except OSError as error:
+                    status = error
+                if status != 200:
+                    failed.append(status)
+
+        users = [Thread(target=ask) for _ in range(2)]
+        for user in users:
+            user.start()
+        yield failed
+        done.set()
+        for user in users:
+            user.join()
+
+    return watched
+
+
+@pytest.fixture
+def play(tmp_path):
+    """Run a playbook against the scenario's hosts; its exit code and everything it printed."""
+
+    def play(playbook="playbooks/site.yml", *options, interrupt_after=None, **variables):
+        variables_file = tmp_path / "variables.json"
+        variables_file.write_text(json.dumps(variables))
+        interrupt = {
+            "ANSIBLE_CALLBACK_PLUGINS": str(PROJECT / "molecule/resources/callbacks"),
+            "ANSIBLE_CALLBACKS_ENABLED": "interrupt",
+            "OMERO_WEB_INTERRUPT_AFTER": interrupt_after,
+        }
+        done = subprocess.run(
+            ["ansible-playbook", "-i", INVENTORY, playbook, "-e", f"@{variables_file}", *options],
+            cwd=PROJECT,
+            env={**os.environ, **(interrupt if interrupt_after else {})},
+            text=True,
+            capture_output=True,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    return play

@@ -1,41 +1,12 @@
 """What a run of the playbook does to a host that runs OMERO.web already, and what it refuses to do."""
 
-import json
-import os
 import re
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[3]
-INVENTORY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "hosts.yml"
 SECRET = "correct-horse-battery-staple"
-
-
-@pytest.fixture
-def play(tmp_path):
-    """Run a playbook against the scenario's host; its exit code and everything it printed."""
-
-    def play(playbook="playbooks/site.yml", *options, interrupt_after=None, **variables):
-        variables_file = tmp_path / "variables.json"
-        variables_file.write_text(json.dumps(variables))
-        interrupt = {
-            "ANSIBLE_CALLBACK_PLUGINS": str(PROJECT / "molecule/resources/callback_plugins"),
-            "ANSIBLE_CALLBACKS_ENABLED": "interrupt",
-            "OMERO_WEB_INTERRUPT_AFTER": interrupt_after,
-        }
-        done = subprocess.run(
-            ["ansible-playbook", "-i", INVENTORY, playbook, "-e", f"@{variables_file}", *options],
-            cwd=PROJECT,
-            env={**os.environ, **(interrupt if interrupt_after else {})},
-            text=True,
-            capture_output=True,
-        )
-        return done.returncode, done.stdout + done.stderr
-
-    return play
 
 
 def in_one_line(text):
@@ -54,11 +25,13 @@ def generations(host, basedir):
     return lambda: sorted(int(name) for name in host.check_output("ls %s/generations", basedir).split())
 
 
-def test_a_changed_setting_makes_exactly_one_new_generation(play, host, live, generations, login):
+def test_a_changed_setting_makes_exactly_one_new_generation(play, host, live, generations, login, watched):
     before = generations()
-    code, output = play(omero_web_config={"omero.web.ping_interval": 61234})
+    with watched() as failed:
+        code, output = play(omero_web_config={"omero.web.ping_interval": 61234})
     assert code == 0, output
-    assert generations() == [*before, before[-1] + 1]
+    assert not failed
+    assert set(generations()) - set(before) == {before[-1] + 1}
     assert live() == before[-1] + 1
     assert host.check_output("omero config get omero.web.ping_interval") == "61234"
     assert login().status == 200
@@ -72,10 +45,23 @@ def test_a_setting_that_is_taken_back_is_removed(play, host, live):
     assert "changed=0" in output
 
 
-def test_going_back_and_forward(play, live, login):
-    before = live()
-    code, output = play("playbooks/rollback.yml")
+def test_check_mode_says_what_would_change_and_changes_nothing(play, live, generations):
+    before = generations(), live()
+    code, output = play("playbooks/site.yml", "--check", "--diff", omero_web_config={"omero.web.page_size": 123})
     assert code == 0, output
+    assert "+omero.web.page_size=123" in output
+    assert f"put generation {before[0][-1] + 1} live" in output
+    code, output = play("playbooks/site.yml", "--check")
+    assert "changed=0" in output
+    assert (generations(), live()) == before
+
+
+def test_going_back_and_forward(play, live, login, watched):
+    before = live()
+    with watched() as failed:
+        code, output = play("playbooks/rollback.yml")
+    assert code == 0, output
+    assert not failed
     assert live() == before - 1
     assert login().status == 200
     code, output = play()
@@ -85,6 +71,15 @@ def test_going_back_and_forward(play, live, login):
     assert code != 0
     assert "cannot go back to generation 99" in in_one_line(output)
     assert live() == before + 1
+
+
+def test_a_prefix_moves_the_site(play, host, ask):
+    code, output = play(omero_web_prefix="/omero")
+    assert code == 0, output
+    assert ask("/omero/webclient/login/").status == 200
+    code, output = play()
+    assert code == 0, output
+    assert ask("/webclient/login/").status == 200
 
 
 @pytest.mark.parametrize(

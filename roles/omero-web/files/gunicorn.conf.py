@@ -22,7 +22,7 @@ if _properties.get("omero.web.wsgi_worker_class") == "gevent":
 
 from omeroweb import settings  # noqa: E402
 
-# Gunicorn would report READY before its workers have loaded OMERO.web: the workers report it themselves.
+# Gunicorn would report READY before its workers have loaded OMERO.web: the last worker reports it instead.
 _notify_socket = os.environ.pop("NOTIFY_SOCKET", None)
 
 bind = "%s:%s" % (settings.APPLICATION_SERVER_HOST, settings.APPLICATION_SERVER_PORT)
@@ -69,7 +69,8 @@ def on_starting(server):
 def post_worker_init(worker):
     if not worker.cfg.preload_app:
         _warm(worker.wsgi)
-    if _notify_socket:
+    # Not before the last of the workers, or a stop that follows at once would find a master that is still forking.
+    if _notify_socket and worker.age >= worker.cfg.workers:
         address = "\0" + _notify_socket[1:] if _notify_socket.startswith("@") else _notify_socket
         notification = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notification.sendto(b"READY=1", address)

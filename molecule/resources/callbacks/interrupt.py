@@ -18,6 +18,7 @@ class CallbackModule(CallbackBase):
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
     CALLBACK_NAME = "interrupt"
+    CALLBACK_NEEDS_ENABLED = True
 
     def v2_runner_on_ok(self, result):
         if result.task_name == os.environ["OMERO_WEB_INTERRUPT_AFTER"]:
