@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import hashlib
 import ipaddress
+import itertools
 import json
 import os
 import shutil
@@ -27,10 +28,12 @@ USER = "admin"
 PACKAGES = "systemd,systemd-sysv,dbus,python3,openssh-server,iproute2,ca-certificates,sudo"
 # Set aside for tests of network devices (RFC 2544), so no site's own network is hidden by it.
 NETWORK = ipaddress.ip_network("198.18.0.0/15")
+LINK = "omeroweb"
 BOOT_SECONDS = 60
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "omero-web" / "hosts"
+STATE = Path("/run/omero-web-testhosts")
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 SYSTEMD_RUNS_HERE = Path("/run/systemd/system").is_dir()
@@ -51,8 +54,8 @@ def run(*command):
 @contextlib.contextmanager
 def locked(name):
     """Hold a lock of this name on the machine: trees and addresses are shared by all checkouts."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with open(CACHE / f"{name}.lock", "w") as lock:
+    STATE.mkdir(exist_ok=True)
+    with open(STATE / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -108,7 +111,7 @@ class Host:
     @property
     def link(self):
         """The name of its network namespace, its nft table and this machine's end of its cable."""
-        return f"omeroweb{self.state['index']}"
+        return f"{LINK}{self.state['index']}"
 
     def remember(self, **state):
         self.state.update(state)
@@ -123,8 +126,8 @@ class Host:
             f"lowerdir={tree},upperdir={self.directory}/upper,workdir={self.directory}/work", self.root)  # fmt: skip
         self.provision()
         with locked("addresses"):
-            taken = {json.loads(record.read_text())["index"] for record in CACHE.glob("groups/*/*/host.json")}
-            self.remember(index=min(set(range(1, 1000)) - taken))
+            self.remember(index=next(number for number in itertools.count(1) if number not in taken_indexes()))
+            run("ip", "netns", "add", self.link)
         self.connect()
 
     def provision(self):
@@ -145,11 +148,10 @@ class Host:
         run("chroot", self.root, "chown", "-R", f"{USER}:", f"/home/{USER}/.ssh")
 
     def connect(self):
-        """Plug the host in: a cable to this machine, which forwards for it."""
+        """Plug the host's network namespace in: a cable to this machine, which forwards for it."""
         link, inside = self.link, ("ip", "-netns", self.link)
         uplink = run("ip", "-o", "route", "show", "default").split()
         mtu = Path(f"/sys/class/net/{uplink[uplink.index('dev') + 1]}/mtu").read_text().strip() if uplink else "1500"
-        run("ip", "netns", "add", link)
         run("ip", "link", "add", link, "mtu", mtu, "type", "veth", "peer", "name", "host0", "mtu", mtu, "netns", link)
         run("ip", "address", "add", f"{self.gateway}/30", "dev", link)
         run("ip", "link", "set", link, "up")
@@ -268,7 +270,7 @@ class Group:
         self.down()
         self.directory.mkdir(parents=True, mode=0o700)
         with locked("addresses"):
-            before = CACHE / "ip_forward.before"
+            before = STATE / "ip_forward.before"
             if not before.exists():
                 before.write_text(IP_FORWARD.read_text())
             IP_FORWARD.write_text("1")
@@ -287,10 +289,15 @@ class Group:
             host.destroy()
         shutil.rmtree(self.directory, ignore_errors=True)
         with locked("addresses"):
-            before = CACHE / "ip_forward.before"
-            if before.exists() and not any(CACHE.glob("groups/*")):
+            before = STATE / "ip_forward.before"
+            if before.exists() and not taken_indexes():
                 IP_FORWARD.write_text(before.read_text())
-                before.unlink()
+                shutil.rmtree(STATE)
+
+
+def taken_indexes():
+    """The numbers of all hosts on this machine, whoever booted them."""
+    return {int(namespace.name[len(LINK) :]) for namespace in Path("/run/netns").glob(f"{LINK}*")}
 
 
 def suite_of_host(text):
