@@ -1,6 +1,6 @@
 # Everything a developer or a newcomer runs. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down lint unit molecule test
+.PHONY: help setup demo demo-down lint unit molecule test bench
 
 SUITE ?= bookworm
 HOSTS ?= 1
@@ -54,3 +54,10 @@ molecule: setup ## Test one scenario on real hosts (SCENARIO=default)
 test: lint ## Test everything, as continuous integration does
 	set -e; for scenario in $(SCENARIOS); do $(MAKE) --no-print-directory molecule SCENARIO=$$scenario; done
 	$(MAKE) --no-print-directory unit
+
+bench: setup ## Measure on a host of its own, each figure beside what it is to be compared with
+	mkdir -p .molecule
+	$(TESTHOSTS) up bench bench-1=$(SUITE) > .molecule/bench.json
+	ansible-playbook --inventory .molecule/bench.json playbooks/site.yml
+	ansible-playbook --inventory .molecule/bench.json tests/bench/bench.yml
+	$(TESTHOSTS) down bench

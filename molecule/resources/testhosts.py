@@ -35,7 +35,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "omero-web" / "hosts"
 STATE = Path("/run/omero-web-testhosts")
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
-IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+FORWARD_BEFORE = STATE / "ip_forward.before"
 SYSTEMD_RUNS_HERE = Path("/run/systemd/system").is_dir()
 
 
@@ -128,6 +129,9 @@ class Host:
         with locked("addresses"):
             self.remember(index=next(number for number in itertools.count(1) if number not in taken_indexes()))
             run("ip", "netns", "add", self.link)
+            if not FORWARD_BEFORE.exists():
+                FORWARD_BEFORE.write_text(FORWARD.read_text())
+            FORWARD.write_text("1")
         self.connect()
 
     def provision(self):
@@ -269,11 +273,6 @@ class Group:
         """Boot a host of each {name: suite}, afresh; return their inventory."""
         self.down()
         self.directory.mkdir(parents=True, mode=0o700)
-        with locked("addresses"):
-            before = STATE / "ip_forward.before"
-            if not before.exists():
-                before.write_text(IP_FORWARD.read_text())
-            IP_FORWARD.write_text("1")
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "omero-web test hosts", "-f", self.key)
         hosts = [Host(self, name) for name in suites]
         for host in hosts:
@@ -289,9 +288,8 @@ class Group:
             host.destroy()
         shutil.rmtree(self.directory, ignore_errors=True)
         with locked("addresses"):
-            before = STATE / "ip_forward.before"
-            if before.exists() and not taken_indexes():
-                IP_FORWARD.write_text(before.read_text())
+            if FORWARD_BEFORE.exists() and not taken_indexes():
+                FORWARD.write_text(FORWARD_BEFORE.read_text())
                 shutil.rmtree(STATE)
 
 

@@ -6,6 +6,19 @@ from pathlib import Path
 
 import pytest
 
+# What other hosts say of themselves.
+FEDORA = {
+    "service_mgr": "systemd",
+    "distribution": "Fedora",
+    "distribution_version": "41",
+    "distribution_major_version": "41",
+}
+SYSVINIT = {
+    "service_mgr": "sysvinit",
+    "distribution": "Debian",
+    "distribution_version": "12",
+    "distribution_major_version": "12",
+}
 SECRET = "correct-horse-battery-staple"
 
 
@@ -96,6 +109,8 @@ def test_a_prefix_moves_the_site(play, host, ask):
             "and a release needs 1000000000",
         ),
         ({"omero_web_python": "/usr/bin/python9"}, "which does not run on"),
+        ({"ansible_facts": FEDORA}, "is Fedora 41 with systemd as its service manager; the role needs Debian 11"),
+        ({"ansible_facts": SYSVINIT}, "is Debian 12 with sysvinit as its service manager; the role needs Debian 11"),
     ],
 )
 def test_bad_input_is_refused_before_anything_changes(play, wanted, sentence, live, generations):

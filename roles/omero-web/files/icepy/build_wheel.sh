@@ -9,7 +9,11 @@ here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d "$output/build.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
-"$python" -m venv "$work/venv"
+if "$python" -c 'import venv' 2>/dev/null; then
+    "$python" -m venv "$work/venv"
+else
+    virtualenv --quiet --python "$python" "$work/venv"
+fi
 "$work/venv/bin/pip" install --quiet "$@"
 
 # Older setuptools hand CFLAGS to the C++ compiler, newer ones CXXFLAGS. gcc 14 makes an error of a

@@ -1,0 +1,29 @@
+"""A release that the Python of the platform cannot run is refused, with the Pythons that can."""
+
+import re
+
+import pytest
+
+RELEASE_AND_RANGE = {
+    "platforms-bullseye": (
+        "5.33.2",
+        "which needs Python 3.10 to 3.14; /usr/bin/python3 on platforms-bullseye is Python 3.9",
+    ),
+    "platforms-trixie": (
+        "5.31.1",
+        "which needs Python 3.10 to 3.12; /usr/bin/python3 on platforms-trixie is Python 3.13",
+    ),
+}
+
+
+@pytest.fixture
+def release_and_range(host):
+    return RELEASE_AND_RANGE[host.backend.get_hostname()]
+
+
+def test_a_release_that_the_python_cannot_run_is_refused(play, host, release_and_range):
+    release, sentence = release_and_range
+    code, output = play("playbooks/site.yml", "--limit", host.backend.get_hostname(), omero_web_release=release)
+    assert code != 0
+    assert sentence in re.sub(r"\s+", " ", output)
+    assert "changed=0" in output
