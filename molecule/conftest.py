@@ -129,7 +129,7 @@ def play(tmp_path):
         done = subprocess.run(
             ["ansible-playbook", "-i", INVENTORY, playbook, "-e", f"@{variables_file}", *options],
             cwd=PROJECT,
-            env={**os.environ, **(interrupt if interrupt_after else {})},
+            env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", **(interrupt if interrupt_after else {})},
             text=True,
             capture_output=True,
         )
