@@ -7,9 +7,9 @@ __metaclass__ = type
 
 import importlib
 import json
-import re
 import logging
 import os
+import re
 import sys
 
 import omero_config
