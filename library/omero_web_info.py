@@ -21,7 +21,7 @@ options:
     type: path
     required: true
   python:
-    description: The Python interpreter that is to run OMERO.web.
+    description: The Python interpreter that is to run OMERO.web. Empty means that there is none.
     type: str
     default: python3
   packages:
@@ -291,7 +291,7 @@ class Commands(object):
 
     def python(self, interpreter):
         program = "import sys; print('%d.%d.%d cp%d%d' % (sys.version_info[:3] + sys.version_info[:2]))"
-        path = self.module.get_bin_path(interpreter)
+        path = interpreter and self.module.get_bin_path(interpreter)
         code, output = self.run(path, "-c", program) if path else (1, "")
         words = output.split()
         version, tag = words if code == 0 and len(words) == 2 else ("", "")
