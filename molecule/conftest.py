@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections import namedtuple
@@ -136,3 +137,29 @@ def play(tmp_path):
         return done.returncode, done.stdout + done.stderr
 
     return play
+
+
+@pytest.fixture
+def refused(play):
+    """Run a playbook that must fail, and say why in this sentence; everything it printed."""
+
+    def refused(sentence, *arguments, **variables):
+        code, output = play(*arguments, **variables)
+        assert code != 0
+        assert sentence in re.sub(r"\s+", " ", output)
+        assert "Traceback" not in output
+        return output
+
+    return refused
+
+
+@pytest.fixture
+def live(host, basedir):
+    """Tell the number of the live generation, now."""
+    return lambda: int(Path(host.check_output("readlink %s/current", basedir)).name)
+
+
+@pytest.fixture
+def generations(host, basedir):
+    """Tell the numbers of the generations on disk, now."""
+    return lambda: sorted(int(name) for name in host.check_output("ls %s/generations", basedir).split())

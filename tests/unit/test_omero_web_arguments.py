@@ -63,6 +63,8 @@ def test_constraints_are_on_variables_that_exist():
         ("omero_web_release", "5.34.0rc1"),
         ("omero_web_ice_wheel_checksum", "sha256:" + 64 * "a"),
         ("omero_web_packages", ["omero-figure==8.0.1"]),
+        ("omero_web_release", "5.4"),
+        ("omero_web_release", "latest"),
         ("omero_web_config", {"omero.web.debug": True, "omero.web.server_list": [["a", 4064, "b"]], "Ice.IPv6": None}),
         ("omero_web_config_append", {"omero.web.apps": ["omero_figure"]}),
         ("omero_web_config_purge", "no"),
@@ -82,8 +84,10 @@ def test_right_values(name, value):
 @pytest.mark.parametrize(
     "name, value, shown, expected",
     [
-        ("omero_web_release", 5.30, "5.3", 'a version in quotes, such as "5.33.2", or empty'),
-        ("omero_web_release", "latest", '"latest"', 'a version in quotes, such as "5.33.2", or empty'),
+        ("omero_web_release", 5.30, "5.3", 'a version in quotes, such as "5.33.2", latest, or empty'),
+        ("omero_web_release", "newest", '"newest"', 'a version in quotes, such as "5.33.2", latest, or empty'),
+        ("omero_web_download_url", "mirror.example.org", '"mirror.example.org"', "a URL, such as https://downloads.openmicroscopy.org"),
+        ("omero_web_archive_checksum", "abc", '"abc"', "sha256: and 64 hexadecimal digits, or empty"),
         ("omero_web_packages", "omero-figure", "text", "a list"),
         ("omero_web_pip_extra_args", ["--no-cache"], "a list", "text; put it in quotes"),
         ("omero_web_ice_wheel_checksum", "abc", '"abc"', "sha256: and 64 hexadecimal digits, or empty"),

@@ -1,8 +1,6 @@
 """What a run of the playbook does to a host that runs OMERO.web already, and what it refuses to do."""
 
-import re
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -20,22 +18,6 @@ SYSVINIT = {
     "distribution_major_version": "12",
 }
 SECRET = "correct-horse-battery-staple"
-
-
-def in_one_line(text):
-    return re.sub(r"\s+", " ", text)
-
-
-@pytest.fixture
-def live(host, basedir):
-    """Tell the number of the live generation, now."""
-    return lambda: int(Path(host.check_output("readlink %s/current", basedir)).name)
-
-
-@pytest.fixture
-def generations(host, basedir):
-    """Tell the numbers of the generations on disk, now."""
-    return lambda: sorted(int(name) for name in host.check_output("ls %s/generations", basedir).split())
 
 
 def test_a_changed_setting_makes_exactly_one_new_generation(play, host, live, generations, login, watched):
@@ -69,7 +51,7 @@ def test_check_mode_says_what_would_change_and_changes_nothing(play, live, gener
     assert (generations(), live()) == before
 
 
-def test_going_back_and_forward(play, live, login, watched):
+def test_going_back_and_forward(play, refused, live, login, watched):
     before = live()
     with watched() as failed:
         code, output = play("playbooks/rollback.yml")
@@ -80,9 +62,7 @@ def test_going_back_and_forward(play, live, login, watched):
     code, output = play()
     assert code == 0, output
     assert live() == before + 1
-    code, output = play("playbooks/rollback.yml", omero_web_generation=99)
-    assert code != 0
-    assert "cannot go back to generation 99" in in_one_line(output)
+    refused("cannot go back to generation 99", "playbooks/rollback.yml", omero_web_generation=99)
     assert live() == before + 1
 
 
@@ -99,7 +79,7 @@ def test_a_prefix_moves_the_site(play, host, ask):
     "wanted, sentence",
     [
         ({"omero_web_release": "5.99.0"}, "omero_web_release is 5.99.0, which the package index does not have"),
-        ({"omero_web_release": "5.5.0"}, "the role installs releases from 5.6.0 on"),
+        ({"omero_web_release": "5.4.10"}, "which needs Python 2.7, and Debian 12 on default-bookworm has none"),
         ({"omero_web_wokers": 3}, "did you mean omero_web_workers?"),
         ({"omero_web_config": "debug"}, "omero_web_config is text; it must be a dictionary"),
         ({"omero_web_config": {"debug": True}}, 'omero_web_config has the key "debug", which is no OMERO property'),
@@ -113,13 +93,9 @@ def test_a_prefix_moves_the_site(play, host, ask):
         ({"ansible_facts": SYSVINIT}, "is Debian 12 with sysvinit as its service manager; the role needs Debian 11"),
     ],
 )
-def test_bad_input_is_refused_before_anything_changes(play, wanted, sentence, live, generations):
+def test_bad_input_is_refused_before_anything_changes(refused, wanted, sentence, live, generations):
     before = generations(), live()
-    code, output = play(**wanted)
-    assert code != 0
-    assert sentence in in_one_line(output)
-    assert "changed=0" in output
-    assert "Traceback" not in output
+    assert "changed=0" in refused(sentence, **wanted)
     assert (generations(), live()) == before
 
 
@@ -136,12 +112,9 @@ def test_bad_input_is_refused_before_anything_changes(play, wanted, sentence, li
         ({"omero_web_config": {"omero.web.application_server.port": 22}}, "where another program listens"),
     ],
 )
-def test_what_cannot_work_never_goes_live(play, wanted, sentence, live, login):
+def test_what_cannot_work_never_goes_live(refused, wanted, sentence, live, login):
     before = live()
-    code, output = play(**wanted)
-    assert code != 0
-    assert sentence in in_one_line(output)
-    assert "Traceback" not in output
+    refused(sentence, **wanted)
     assert live() == before
     assert login().status == 200
 

@@ -1,7 +1,5 @@
 """A release that the Python of the platform cannot run is refused, with the Pythons that can."""
 
-import re
-
 import pytest
 
 RELEASE_AND_RANGE = {
@@ -21,9 +19,7 @@ def release_and_range(host):
     return RELEASE_AND_RANGE[host.backend.get_hostname()]
 
 
-def test_a_release_that_the_python_cannot_run_is_refused(play, host, release_and_range):
+def test_a_release_that_the_python_cannot_run_is_refused(refused, host, release_and_range):
     release, sentence = release_and_range
-    code, output = play("playbooks/site.yml", "--limit", host.backend.get_hostname(), omero_web_release=release)
-    assert code != 0
-    assert sentence in re.sub(r"\s+", " ", output)
-    assert "changed=0" in output
+    limit = ("playbooks/site.yml", "--limit", host.backend.get_hostname())
+    assert "changed=0" in refused(sentence, *limit, omero_web_release=release)
