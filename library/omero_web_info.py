@@ -59,12 +59,26 @@ options:
       sha256:
         description: SHA-256 of a file's content; any content will do without it.
         type: str
+      part:
+        description:
+          - A regular expression. With O(paths[].state=absent), only what it matches in the file should be absent.
+        type: str
   installed:
     description: Where files of the live generation are installed, by their name in it; V(%i) stands for its number.
     type: dict
     default: {}
   units:
     description: Names of systemd units whose state is wanted, beside those of OMERO.web itself.
+    type: list
+    elements: str
+    default: []
+  booleans:
+    description: Names of SELinux booleans that should be on.
+    type: list
+    elements: str
+    default: []
+  ports:
+    description: Ports that firewalld should have open, as V(80/tcp).
     type: list
     elements: str
     default: []
@@ -148,11 +162,31 @@ units:
   type: dict
   returned: always
   sample: {omero-web.socket: {active: active, enabled: enabled, listen: 127.0.0.1:4080 (Stream)}}
+systemd:
+  description: The version of systemd.
+  type: int
+  returned: always
+  sample: 252
+selinux:
+  description: What SELinux does - C(enforcing), C(permissive) or C(disabled).
+  type: str
+  returned: always
+booleans_off:
+  description: Those of O(booleans) that are off, none where SELinux is disabled.
+  type: list
+  elements: str
+  returned: always
+closed_ports:
+  description: Those of O(ports) that are not open in firewalld's default zone, none where firewalld does not run.
+  type: list
+  elements: str
+  returned: always
 """
 
 import errno
 import grp
 import hashlib
+import io
 import json
 import os
 import pwd
@@ -196,8 +230,19 @@ def sha256(path):
         return None
 
 
+def has_part(path, pattern):
+    """Tell whether the regular expression matches anywhere in a file."""
+    try:
+        with io.open(path, encoding="utf-8", errors="replace") as content:
+            return re.search(pattern, content.read()) is not None
+    except IOError:
+        return False
+
+
 def is_as_described(wanted):
     """Tell whether a path is what it should be; a link is never taken for what it points to."""
+    if wanted["part"]:
+        return not has_part(wanted["path"], wanted["part"])
     try:
         found = os.lstat(wanted["path"])
     except OSError:
@@ -301,7 +346,8 @@ class Commands(object):
         """Ask the package database directly: a package manager would take seconds to start."""
         if not packages:
             return []
-        if self.module.get_bin_path("dpkg-query"):
+        # Either kind of system may have the other's command as well.
+        if os.path.exists("/etc/debian_version"):
             dummy, output = self.run(
                 "dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *packages
             )
@@ -321,9 +367,30 @@ class Commands(object):
                 states[unit["Id"]] = {
                     "active": unit["ActiveState"],
                     "enabled": unit["UnitFileState"],
-                    "listen": unit.get("Listen", ""),
+                    # That of CentOS 7 shows it as in the unit, ListenStream=127.0.0.1:4080.
+                    "listen": "%(ListenStream)s (Stream)" % unit if "ListenStream" in unit else unit.get("Listen", ""),
                 }
         return states
+
+    def systemd(self):
+        dummy, output = self.run("systemctl", "--version")
+        return int(re.match(r"systemd (\d+)", output).group(1))
+
+    def selinux(self):
+        """Hosts that never had SELinux lack even the command."""
+        command = self.module.get_bin_path("getenforce")
+        return self.run(command)[1].strip().lower() if command else "disabled"
+
+    def booleans_off(self, booleans):
+        if not booleans or self.selinux() == "disabled":
+            return []
+        dummy, output = self.run("getsebool", *booleans)
+        return re.findall(r"(\w+) --> off", output)
+
+    def closed_ports(self, ports):
+        """Ask for each: a code of 1 says no, others that firewalld does not run."""
+        command = self.module.get_bin_path("firewall-cmd")
+        return [port for port in ports if command and self.run(command, "--query-port=" + port)[0] == 1]
 
 
 def main():
@@ -343,10 +410,13 @@ def main():
                     "group": {"type": "str", "default": "root"},
                     "mode": {"type": "str", "default": "0644"},
                     "sha256": {"type": "str"},
+                    "part": {"type": "str"},
                 },
             },
             "installed": {"type": "dict", "default": {}},
             "units": {"type": "list", "elements": "str", "default": []},
+            "booleans": {"type": "list", "elements": "str", "default": []},
+            "ports": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -368,6 +438,10 @@ def main():
         drift=[wanted["path"] for wanted in module.params["paths"] if not is_as_described(wanted)],
         astray=astray(basedir, current, module.params["installed"]),
         units=commands.units(list(OMERO_WEB_UNITS) + module.params["units"]),
+        systemd=commands.systemd(),
+        selinux=commands.selinux(),
+        booleans_off=commands.booleans_off(module.params["booleans"]),
+        closed_ports=commands.closed_ports(module.params["ports"]),
     )
 
 

@@ -30,6 +30,7 @@ def as_it_is(path, /, **differences):
         "group": info.group_name(found.st_gid),
         "mode": f"{found.st_mode & 0o7777:04o}",
         "sha256": None if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest(),
+        "part": None,
     }
     return {**described, **differences}
 
@@ -155,6 +156,14 @@ def test_dangling_link_is_not_absent(tmp_path):
     assert not info.is_as_described(wanted)
 
 
+@pytest.mark.parametrize("content, is_fine", [("a\nb\n", False), ("a\n#b\n", True), ("\xe9\xff", True), (None, True)])
+def test_part_that_should_be_absent(tmp_path, content, is_fine):
+    if content is not None:
+        (tmp_path / "file").write_bytes(content.encode("latin-1"))
+    wanted = {"path": str(tmp_path / "file"), "state": "absent", "part": "(?m)^b$"}
+    assert info.is_as_described(wanted) == is_fine
+
+
 def test_owners_without_a_name(tmp_path):
     if os.geteuid() != 0:
         pytest.skip("only root gives files away")
@@ -186,7 +195,7 @@ def test_free_space_of_what_does_not_exist(tmp_path, monkeypatch):
 
 
 class Answers:
-    """A host whose commands all say the same."""
+    """A host that has every command; they all say the same."""
 
     def __init__(self, code, output):
         self.answer = code, output, ""
@@ -211,8 +220,15 @@ def test_python(code, output, expected):
     assert info.Commands(Answers(code, output)).python("python3") == expected
 
 
-def test_missing_packages():
-    output = "nginx installed\npython3-venv config-files\n"
+@pytest.mark.parametrize(
+    "is_debian, output",
+    [
+        (True, "nginx installed\npython3-venv config-files\n"),
+        (False, "package python3-venv is not installed\nnginx\npackage unknown is not installed\n"),
+    ],
+)
+def test_missing_packages(monkeypatch, is_debian, output):
+    monkeypatch.setattr(os.path, "exists", lambda path: path == "/etc/debian_version" and is_debian)
     packages = ["python3-venv", "nginx", "unknown"]
     assert info.Commands(Answers(1, output)).missing_packages(packages) == ["python3-venv", "unknown"]
 
@@ -228,3 +244,46 @@ def test_units():
     }
     assert info.Commands(Answers(0, "")).units([]) == {}
     assert info.Commands(Answers(1, "Failed to connect to bus\n")).units([]) == {}
+
+
+def test_socket_of_an_old_systemd():
+    output = "Id=omero-web.socket\nActiveState=active\nUnitFileState=enabled\nListenStream=127.0.0.1:4080\n"
+    units = info.Commands(Answers(0, output)).units(["omero-web*"])
+    assert units["omero-web.socket"]["listen"] == "127.0.0.1:4080 (Stream)"
+
+
+@pytest.mark.parametrize(
+    "output, version", [("systemd 219\n+PAM\n", 219), ("systemd 252 (252.38-1~deb12u1)\n+PAM\n", 252)]
+)
+def test_systemd(output, version):
+    assert info.Commands(Answers(0, output)).systemd() == version
+
+
+class SELinux(Answers):
+    def __init__(self, mode, getsebool=""):
+        self.outputs = {"getenforce": mode + "\n", "getsebool": getsebool}
+
+    def run_command(self, command, environ_update):
+        return 0, self.outputs[command[0]], ""
+
+
+def test_selinux():
+    commands = info.Commands(SELinux("Enforcing", "httpd_can_network_relay --> off\nhttpd_enable_homedirs --> on\n"))
+    assert commands.selinux() == "enforcing"
+    assert commands.booleans_off(["httpd_can_network_relay", "httpd_enable_homedirs"]) == ["httpd_can_network_relay"]
+    commands = info.Commands(SELinux("Disabled"))
+    assert commands.selinux() == "disabled"
+    assert commands.booleans_off(["httpd_can_network_relay"]) == []
+
+
+@pytest.mark.parametrize("code, closed", [(0, []), (1, ["80/tcp"]), (252, [])])
+def test_closed_ports(code, closed):
+    assert info.Commands(Answers(code, "")).closed_ports(["80/tcp"]) == closed
+
+
+def test_host_without_selinux_and_firewalld(monkeypatch):
+    monkeypatch.setattr(Answers, "get_bin_path", lambda self, name: None)
+    commands = info.Commands(Answers(1, ""))
+    assert commands.selinux() == "disabled"
+    assert commands.booleans_off(["httpd_can_network_relay"]) == []
+    assert commands.closed_ports(["80/tcp"]) == []
