@@ -32,6 +32,15 @@ OWNERSHIP = {
     "/etc/systemd/system/omero-web@{generation}.service": "root:root 644",
 }
 
+# Like `gunicorn --print-config`, which gunicorn 19 does not know yet.
+PRINT_SETTINGS = """
+import sys
+from gunicorn.app.wsgiapp import WSGIApplication
+sys.argv = ["gunicorn", "--config", "gunicorn.conf.py", "omeroweb.wsgi:application"]
+for name, setting in WSGIApplication().cfg.settings.items():
+    print("%s = %s" % (name, setting.get()))
+"""
+
 
 @pytest.fixture
 def gunicorn_settings(host, user, basedir, generation):
@@ -40,11 +49,11 @@ def gunicorn_settings(host, user, basedir, generation):
     environment = host.check_output("systemctl show --property=Environment --value %s", unit)
 
     def gunicorn_settings(omerodir):
-        gunicorn = "gunicorn --print-config --config gunicorn.conf.py omeroweb.wsgi:application"
-        output = host.check_output(
-            f"cd {basedir}/current && runuser -u {user} -- env {environment} OMERODIR={omerodir} {gunicorn}"
-        )
-        return dict(re.findall(r"(?m)^(\w+) += (.*)$", output))
+        python = f"{basedir}/current/release/venv/bin/python"
+        gunicorn = f"runuser -u {user} -- env {environment} OMERODIR={omerodir} OMERO_HOME={omerodir} {python} -"
+        output = host.run(f"cd {basedir}/current && {gunicorn} <<'PROGRAM'\n{PRINT_SETTINGS}\nPROGRAM")
+        assert output.rc == 0, output.stderr
+        return dict(re.findall(r"(?m)^(\w+) = (.*)$", output.stdout))
 
     return gunicorn_settings
 
