@@ -1,0 +1,151 @@
+"""What is particular to CentOS 7: what the role asked yum, SELinux and firewalld for, and what it left on the host."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+SHAPE = Path(__file__).parents[1] / "root"
+# The packages of the interpreter that runs OMERO.web.
+PYTHON = ["python3"]
+# What systemd 219 knows of what the role has in its units; newer directives would be ignored with a warning each.
+KNOWN_TO_SYSTEMD_219 = set(
+    """
+    After CapabilityBoundingSet Description Documentation Environment ExecStart Group KillMode LimitNOFILE
+    NoNewPrivileges NotifyAccess PartOf PrivateDevices PrivateTmp ProtectHome ProtectSystem ReadOnlyDirectories
+    ReadWriteDirectories Restart RestartSec RestrictAddressFamilies Sockets StartLimitInterval SystemCallArchitectures
+    SystemCallErrorNumber SystemCallFilter TimeoutStartSec TimeoutStopSec Type UMask User WantedBy Wants
+    WorkingDirectory
+    """.split()
+)
+
+
+@pytest.fixture(scope="module")
+def requests(host):
+    """Every request that a stand-in got, in their order."""
+    return [json.loads(line) for line in host.file("/var/lib/el7-shaped/requests").content_string.splitlines()]
+
+
+def of_module(requests, module):
+    wanted = (request for request in requests if request.get("module") == module)
+    return [{name: value for name, value in request.items() if name != "module"} for request in wanted]
+
+
+def test_packages_in_the_order_in_which_they_can_be_had(requests):
+    assert [request["name"] for request in of_module(requests, "yum")] == [
+        ["epel-release"],
+        ["epel-release", "nginx", "python-setuptools", *PYTHON],
+        ["libselinux-python", "policycoreutils-python"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "name, archive",
+    [
+        ("CentOS-Base.repo", "https://vault.centos.org/7.9.2009/"),
+        ("epel.repo", "https://archives.fedoraproject.org/pub/archive/epel/7/"),
+    ],
+)
+def test_repositories_are_those_of_the_archives(host, name, archive):
+    lines = host.file(f"/etc/yum.repos.d/{name}").content_string.splitlines()
+    sections = [line for line in lines if line.startswith("[")]
+    sources = [line for line in lines if re.match("(baseurl|mirrorlist|metalink)=", line)]
+    assert len(sources) == len(sections)
+    assert all(source.startswith(f"baseurl={archive}") for source in sources)
+
+
+def test_repositories_as_they_were_are_kept(host):
+    for name, original in {
+        "CentOS-Base.repo": SHAPE / "etc/yum.repos.d/CentOS-Base.repo",
+        "epel.repo": SHAPE / "usr/share/el7-shaped/epel.repo",
+    }.items():
+        kept = host.file(f"/etc/yum.repos.d/{name}.before-omero-web")
+        assert kept.content_string == original.read_text()
+
+
+def test_selinux_is_told_of_ports_files_and_booleans(requests, basedir):
+    assert of_module(requests, "community.general.seport") == [
+        {"ports": ["80", "4080"], "proto": "tcp", "setype": "http_port_t", "state": "present"}
+    ]
+    contexts = of_module(requests, "community.general.sefcontext")
+    assert {request["target"]: request["setype"] for request in contexts} == {
+        f"{basedir}/releases/[^/]+/static(/.*)?": "httpd_sys_content_t",
+        f"{basedir}/maintenance(/.*)?": "httpd_sys_content_t",
+        f"{basedir}/var/log(/.*)?": "var_log_t",
+    }
+    booleans = of_module(requests, "ansible.posix.seboolean")
+    assert all(request["state"] is True and request["persistent"] is True for request in booleans)
+    assert [request["name"] for request in booleans] == [
+        "httpd_can_network_relay",
+        "httpd_enable_homedirs",
+        "httpd_read_user_content",
+    ]
+
+
+def test_files_are_labelled_when_selinux_knows_them(host, requests, basedir):
+    """First all that is there, then each release when it is built."""
+    release = host.file(f"{basedir}/current/release").linked_to
+    labelled = [request.get("command") for request in requests]
+    contexts = [place for place, request in enumerate(requests) if request.get("setype")]
+    assert labelled.index(f"restorecon -R -v {basedir}") > contexts[-1]
+    assert labelled.index(f"restorecon -R {release}") > labelled.index(f"restorecon -R -v {basedir}")
+
+
+def test_firewalld_opens_the_port_of_nginx(requests):
+    assert of_module(requests, "ansible.posix.firewalld") == [
+        {"port": "80/tcp", "permanent": True, "immediate": True, "state": "enabled"}
+    ]
+
+
+@pytest.mark.parametrize("name", ["el7-shaped", "localhost", "omero.example.org"])
+def test_omero_web_answers_to_any_name(ask, name):
+    assert b"OMERO.web" in ask("/webclient/login/", Host=name).body
+    assert ask("/index.html", Host=name).status == 404
+
+
+def test_nothing_else_of_nginx_is_changed(host):
+    changed = host.file("/etc/nginx/nginx.conf").content_string
+    original = (SHAPE / "usr/share/el7-shaped/nginx.conf").read_text()
+    before, server, after = re.split(r"(?ms)^(    server \{.*?^    \}\n)", original)
+    assert re.fullmatch(f"{re.escape(before)}    # .*\n{re.escape(after)}", changed)
+    kept = host.check_output("cat /etc/nginx/nginx.conf.*~")
+    assert kept + "\n" == original
+
+
+@pytest.mark.parametrize("unit", ["omero-web@{generation}.service", "omero-web.socket", "omero-web.target"])
+def test_unit_is_one_for_systemd_219(host, generation, unit):
+    path = f"/etc/systemd/system/{unit.format(generation=generation)}"
+    directives = set(re.findall(r"(?m)^(\w+)=", host.file(path).content_string))
+    assert directives - KNOWN_TO_SYSTEMD_219 - {"ListenStream", "Backlog", "Service"} == set()
+    assert host.run("systemd-analyze verify %s", path).stderr == ""
+
+
+def test_service_can_write_nothing_but_what_is_its_own(host, main_pid, basedir):
+    def touch(path):
+        return host.run(f"nsenter --mount --target {main_pid()} sh -c 'touch {path}/written && rm {path}/written'")
+
+    assert touch(f"{basedir}/var").succeeded
+    for path in (basedir, f"{basedir}/releases", "/etc", "/usr", "/var/lib", "/home", "/root"):
+        assert touch(path).failed, path
+
+
+def test_repositories_are_seen_to_where_a_site_wants_that(play, host):
+    repository = "/etc/yum.repos.d/CentOS-Base.repo"
+    archived = host.file(repository).content_string
+    host.check_output(f"sed --in-place 's,^#mirrorlist,mirrorlist,' {repository}")
+    code, output = play(omero_web_archived_repositories=False)
+    assert code == 0, output
+    assert "changed=0" in output
+    code, output = play()
+    assert code == 0, output
+    assert host.file(repository).content_string == archived
+    test_repositories_as_they_were_are_kept(host)
+
+
+def test_a_site_of_its_own_mirrors_keeps_them(play, host):
+    repository = "/etc/yum.repos.d/CentOS-Base.repo"
+    host.check_output(f"sed --in-place 's,^baseurl=.*7.9.2009/,baseurl=https://mirror.example.org/centos/7/,' {repository}")
+    code, output = play()
+    assert code == 0, output
+    assert "changed=0" in output
