@@ -8,7 +8,7 @@ import pytest
 
 SHAPE = Path(__file__).parents[1] / "root"
 # The packages of the interpreter that runs OMERO.web.
-PYTHON = ["python3"]
+PYTHON = ["python-virtualenv"]
 # What systemd 219 knows of what the role has in its units; newer directives would be ignored with a warning each.
 KNOWN_TO_SYSTEMD_219 = set(
     """
