@@ -117,7 +117,7 @@ class Omego(object):
 
     def find(self):
         """Return the file name of the archive that the server has for the release."""
-        found = CHOSEN.search(self._run(["download", "-v", "--dry-run"], os.sep))
+        found = CHOSEN.search(self._run(["download", "--dry-run"], os.sep))
         if not found or not ARCHIVE.match(found.group(1)):
             raise ArchiveError(self._explain("No match for component"))
         return found.group(1)
