@@ -85,3 +85,31 @@ def test_readme_has_the_table_of_variables():
     table = subprocess.check_output([sys.executable, ROOT / "tests/variables_table.py"], text=True)
     shown = re.search("<!-- variables -->\n(.*)<!-- /variables -->", (ROOT / "README.md").read_text(), re.DOTALL)
     assert shown and shown[1] == table, "the table in README.md is stale: run tests/variables_table.py --write"
+
+
+# What the packages of CentOS 7 (the older and the newer), Rocky Linux 8 and 9 have in nginx.conf.
+DEFAULT_SERVER = """\
+    server {
+        listen       80%(flag)s;
+        listen       [::]:80%(flag)s;
+        server_name  _;
+        root         /usr/share/nginx/html;
+
+        # Load configuration files for the default server block.
+        include /etc/nginx/default.d/*.conf;
+
+        error_page 404 /404.html;
+%(location)s
+        }
+    }
+"""
+
+
+@pytest.mark.parametrize("flag", ["", " default_server"])
+@pytest.mark.parametrize("location", ["        location = /404.html {", "            location = /40x.html {"])
+def test_default_server_of_nginx_is_found_and_nothing_else(flag, location):
+    pattern = yaml.safe_load((ROLE / "vars/RedHat.yml").read_text())["_omero_web_nginx_default_site"]["part"]
+    before = "http {\n    server {\n        root /srv/www;\n    }\n\n"
+    after = "\n#    server {\n#        root         /usr/share/nginx/html;\n#    }\n}\n"
+    configuration = before + DEFAULT_SERVER % {"flag": flag, "location": location} + after
+    assert re.sub(pattern, "", configuration) == before + after
