@@ -1,6 +1,6 @@
 # Everything a developer or a newcomer runs. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down lint unit molecule test bench
+.PHONY: help setup demo demo-down lint unit molecule containers test bench
 
 SUITE ?= bookworm
 HOSTS ?= 1
@@ -50,6 +50,11 @@ unit: setup ## Test the Python code
 
 molecule: setup ## Test one scenario on real hosts (SCENARIO=default)
 	MOLECULE_EPHEMERAL_DIRECTORY=$(CURDIR)/.molecule/$(SCENARIO) molecule test --scenario-name $(SCENARIO)
+
+containers: setup ## Test one of the scenarios in containers, where there is podman (SCENARIO=centos7|rocky9)
+	pip install --quiet --disable-pip-version-check molecule-plugins==26.10.12
+	MOLECULE_GLOB='molecule/containers/*/molecule.yml' molecule --base-config .config/molecule/config.yml \
+		--base-config .config/molecule/containers.yml test --scenario-name $(SCENARIO)
 
 test: lint ## Test everything, as continuous integration does
 	set -e; for scenario in $(SCENARIOS); do $(MAKE) --no-print-directory molecule SCENARIO=$$scenario; done
