@@ -104,6 +104,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+time:
+  description: When the host was looked at, by its own clock, in seconds since the epoch.
+  type: float
+  returned: always
 python:
   description: The interpreter's version, as C(3.11.2), and its tag in the names of wheels, as C(cp311). Empty
     strings where the interpreter does not run.
@@ -142,7 +146,7 @@ unfinished:
   elements: str
   returned: always
 wheels:
-  description: File names of the wheels kept on the host.
+  description: File names of the wheels kept on the host, the newest first.
   type: list
   elements: str
   returned: always
@@ -184,6 +188,7 @@ closed_ports:
 """
 
 import errno
+import glob
 import grp
 import hashlib
 import io
@@ -192,6 +197,7 @@ import os
 import pwd
 import re
 import stat
+import time
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -212,11 +218,11 @@ def listing(directory):
         return []
 
 
-def read_manifest(directory):
-    """Return what a release or generation says of itself, None if it was never finished."""
+def read_json(*path):
+    """Return what a file says, None if it says nothing."""
     try:
-        with open(os.path.join(directory, MANIFEST)) as manifest:
-            return json.load(manifest)
+        with open(os.path.join(*path)) as content:
+            return json.load(content)
     except (IOError, ValueError):
         return None
 
@@ -291,7 +297,7 @@ def generations(basedir):
     finished, unfinished = [], []
     for number in sorted(int(name) for name in listing(top) if NUMBER.match(name)):
         directory = os.path.join(top, str(number))
-        manifest = read_manifest(directory)
+        manifest = read_json(directory, MANIFEST) or read_json(directory, FAILED)
         failed = os.path.exists(os.path.join(directory, FAILED))
         if failed or manifest is not None:
             activated = os.path.exists(os.path.join(directory, ACTIVATED))
@@ -306,12 +312,18 @@ def releases(basedir):
     top = os.path.join(basedir, "releases")
     complete, unfinished = {}, []
     for name in listing(top):
-        manifest = read_manifest(os.path.join(top, name))
+        manifest = read_json(top, name, MANIFEST)
         if manifest is not None:
             complete[name] = manifest
         else:
             unfinished.append(os.path.join(top, name))
     return complete, unfinished
+
+
+def wheels(basedir):
+    """Return the names of the wheels, the newest first."""
+    paths = glob.glob(os.path.join(basedir, "wheels", "*.whl"))
+    return [os.path.basename(path) for path in sorted(paths, key=os.path.getmtime, reverse=True)]
 
 
 def free_bytes(path):
@@ -420,6 +432,7 @@ def main():
         },
         supports_check_mode=True,
     )
+    now = time.time()
     basedir = module.params["basedir"]
     commands = Commands(module)
     current = current_generation(basedir)
@@ -427,6 +440,7 @@ def main():
     complete_releases, unfinished_releases = releases(basedir)
     module.exit_json(
         changed=False,
+        time=now,
         python=commands.python(module.params["python"]),
         missing_packages=commands.missing_packages(module.params["packages"]),
         free_bytes=free_bytes(basedir),
@@ -434,7 +448,7 @@ def main():
         generations=finished_generations,
         releases=complete_releases,
         unfinished=unfinished_generations + unfinished_releases,
-        wheels=listing(os.path.join(basedir, "wheels")),
+        wheels=wheels(basedir),
         drift=[wanted["path"] for wanted in module.params["paths"] if not is_as_described(wanted)],
         astray=astray(basedir, current, module.params["installed"]),
         units=commands.units(list(OMERO_WEB_UNITS) + module.params["units"]),

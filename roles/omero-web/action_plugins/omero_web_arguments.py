@@ -48,7 +48,7 @@ CONSTRAINTS = {
     **dict.fromkeys(("omero_web_workers", "omero_web_threads", "omero_web_worker_connections"), at_least(1)),
     **dict.fromkeys(("omero_web_timeout", "omero_web_graceful_timeout", "omero_web_start_timeout"), at_least(1)),
     "omero_web_download_timeout": at_least(1),
-    **dict.fromkeys(("omero_web_max_requests", "omero_web_minimum_free_mb", "omero_web_generation"), at_least(0)),
+    **dict.fromkeys(("omero_web_max_requests", "omero_web_minimum_free_mb", "omero_web_generation", "omero_web_lock_timeout"), at_least(0)),
     "omero_web_limit_nofile": at_least(64),
     "omero_web_keep_generations": between(1, 20),
     "omero_web_release": like(r"(latest|\d+(\.\w+)*)?", 'a version in quotes, such as "5.33.2", latest, or empty'),
