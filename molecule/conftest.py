@@ -22,6 +22,18 @@ INVENTORY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "hosts.yml"
 Answer = namedtuple("Answer", "status headers body")
 
 
+exhaustive = pytest.mark.skipif(os.environ.get("OMERO_WEB_FAULTS") != "all", reason="a part of `make faults`")
+
+
+def fault(what, users_see, you_see):
+    """What a test injects, in the words of the README's table, which is made of these (tests/faults_table.py)."""
+    return pytest.mark.fault(what, users_see, you_see)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "fault(what, users_see, you_see): a row of the table of faults in the README")
+
+
 def wait_until(condition, seconds=30):
     """Wait for what must become true; how long that took."""
     start = time.monotonic()
@@ -54,9 +66,9 @@ def generation(host, basedir):
 
 
 @pytest.fixture
-def main_pid(host, generation):
+def main_pid(host, live):
     """Tell the process id of the gunicorn master that runs now, 0 if there is none."""
-    return lambda: host.check_output("systemctl show --property=MainPID --value omero-web@%s.service", generation)
+    return lambda: host.check_output("systemctl show --property=MainPID --value omero-web@%s.service", str(live()))
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +137,7 @@ def play(tmp_path):
         interrupt = {
             "ANSIBLE_CALLBACK_PLUGINS": str(PROJECT / "molecule/resources/callbacks"),
             "ANSIBLE_CALLBACKS_ENABLED": "interrupt",
-            "OMERO_WEB_INTERRUPT_AFTER": interrupt_after,
+            "OMERO_WEB_INTERRUPT_AFTER": str(interrupt_after),
         }
         done = subprocess.run(
             ["ansible-playbook", "-i", INVENTORY, playbook, "-e", f"@{variables_file}", *options],
