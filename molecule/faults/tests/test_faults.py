@@ -1,4 +1,4 @@
-"""Faults, each injected for real: users are served what they were served, the run names the cause, the next succeeds."""
+"""Faults, each injected for real: the site serves what it served, the run names the cause, the next one succeeds."""
 
 import signal
 from contextlib import contextmanager
@@ -201,16 +201,13 @@ def test_package_that_does_not_install(fails):
     fails(f"No matching distribution found for {package}", omero_web_packages=[package])
 
 
-@exhaustive
-@fault("the package index is gone while packages are installed", NOTHING, "pip's own reason")
-def test_package_index_that_goes_away(host, fails):
-    gateway = host.check_output("ip route show default | cut -d ' ' -f 3")
-    wait_for_pip = "until pgrep --full '[v]env/bin/pip.* install'; do sleep 0.1; done"
-    host.check_output("systemd-run --collect sh -c %s", f"{wait_for_pip}; ip route delete default")
+@fault("the package index cannot be reached from the host", NOTHING, "pip's own reason")
+def test_package_index_out_of_reach(host, fails):
+    host.check_output("mv /etc/resolv.conf /etc/resolv.conf.before && echo nameserver 127.0.0.1 > /etc/resolv.conf")
     try:
         fails("cannot be installed on faults-bookworm", omero_web_packages=["django-redis"])
     finally:
-        host.check_output("ip route replace default via %s", gateway)
+        host.check_output("mv /etc/resolv.conf.before /etc/resolv.conf")
 
 
 REJECTED = "an nginx that rejects its configuration, yours or another", NOTHING, "nginx's own words, with file and line"
@@ -327,8 +324,8 @@ def test_deleted_release(host, basedir, play, ask, login):
 @fault("somebody edits config.xml", NOTHING, "the next run makes a generation of what your variables want")
 def test_edited_configuration(host, basedir, play, live):
     before = live()
-    host.check_output("sed -i 's/name=\"omero.web.wsgi_workers\" value=\"5\"/name=\"omero.web.wsgi_workers\" value=\"7\"/' "
-                      f"{basedir}/current/etc/grid/config.xml")  # fmt: skip
+    edit = 's/(name="omero.web.wsgi_workers" value)="[0-9]*"/\\1="7"/'
+    host.check_output("sed -i -E %s %s/current/etc/grid/config.xml", edit, basedir)
     assert host.check_output("omero config get omero.web.wsgi_workers") == "7"
     code, output = play()
     assert code == 0, output

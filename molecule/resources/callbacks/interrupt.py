@@ -1,4 +1,4 @@
-"""Callback: end the controller on the spot after the task of this name, or after so many tasks (OMERO_WEB_INTERRUPT_AFTER)."""
+"""Callback: end the controller on the spot after the task, or the number of tasks, in OMERO_WEB_INTERRUPT_AFTER."""
 
 import os
 import signal
