@@ -61,7 +61,7 @@ test: lint ## Test everything, as continuous integration does
 	$(MAKE) --no-print-directory unit
 
 faults: export OMERO_WEB_FAULTS := all
-faults: setup ## Test every fault, as test does with some, and an interruption after every task; this takes hours
+faults: setup ## Test every fault, as test does with some, and an interruption after every task (an hour or two)
 	$(MAKE) --no-print-directory molecule SCENARIO=faults
 
 bench: setup ## Measure on a host of its own, each figure beside what it is to be compared with

@@ -249,7 +249,7 @@ def test_disk_that_is_too_full_for_a_generation(fails, all_but):
 
 
 @fault("no space left for OMERO.web's log", NOTHING, "the run that has nothing to change succeeds")
-def test_full_disk(play, all_but, killed, login):
+def test_full_disk(play, all_but):
     with all_but(0):
         code, output = play()
     assert code == 0, output
@@ -315,7 +315,7 @@ def test_reboot_during_a_run(play, login):
     "pages that are loaded already, without scripts and styles",
     "the next run builds it again",
 )
-def test_deleted_release(host, basedir, play, ask, login):
+def test_deleted_release(host, basedir, play):
     host.check_output("rm -r %s/current/release/", basedir)
     code, output = play()
     assert code == 0, output
