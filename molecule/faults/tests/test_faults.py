@@ -201,6 +201,7 @@ def test_package_that_does_not_install(fails):
     fails(f"No matching distribution found for {package}", omero_web_packages=[package])
 
 
+@exhaustive
 @fault("the package index cannot be reached from the host", NOTHING, "pip's own reason")
 def test_package_index_out_of_reach(host, fails):
     host.check_output("mv /etc/resolv.conf /etc/resolv.conf.before && echo nameserver 127.0.0.1 > /etc/resolv.conf")
@@ -316,7 +317,7 @@ def test_reboot_during_a_run(play, login):
     "the next run builds it again",
 )
 def test_deleted_release(host, basedir, play):
-    host.check_output("rm -r %s/current/release/", basedir)
+    host.check_output("rm -r $(readlink --canonicalize %s/current/release)", basedir)
     code, output = play()
     assert code == 0, output
 
@@ -324,7 +325,7 @@ def test_deleted_release(host, basedir, play):
 @fault("somebody edits config.xml", NOTHING, "the next run makes a generation of what your variables want")
 def test_edited_configuration(host, basedir, play, live):
     before = live()
-    edit = 's/(name="omero.web.wsgi_workers" value)="[0-9]*"/\\1="7"/'
+    edit = 's/(name="omero.web.wsgi_workers" value)="[0-9]*"/\\1="7"/g'
     host.check_output("sed -i -E %s %s/current/etc/grid/config.xml", edit, basedir)
     assert host.check_output("omero config get omero.web.wsgi_workers") == "7"
     code, output = play()
