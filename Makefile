@@ -1,6 +1,6 @@
 # Everything a developer or a newcomer runs. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down lint unit molecule containers test bench
+.PHONY: help setup demo demo-down lint unit molecule containers test faults bench
 
 SUITE ?= bookworm
 HOSTS ?= 1
@@ -59,6 +59,10 @@ containers: setup ## Test one of the scenarios in containers, where there is pod
 test: lint ## Test everything, as continuous integration does
 	set -e; for scenario in $(SCENARIOS); do $(MAKE) --no-print-directory molecule SCENARIO=$$scenario; done
 	$(MAKE) --no-print-directory unit
+
+faults: export OMERO_WEB_FAULTS := all
+faults: setup ## Test every fault, as test does with some, and an interruption after every task (an hour or two)
+	$(MAKE) --no-print-directory molecule SCENARIO=faults
 
 bench: setup ## Measure on a host of its own, each figure beside what it is to be compared with
 	mkdir -p .molecule

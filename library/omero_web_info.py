@@ -123,6 +123,10 @@ free_bytes:
   description: Free space in the file system that holds (or would hold) O(basedir).
   type: int
   returned: always
+read_only:
+  description: Whether that file system is mounted read-only.
+  type: bool
+  returned: always
 current:
   description: Number of the generation that C(current) points to, 0 if there is none.
   type: int
@@ -206,6 +210,8 @@ NUMBER = re.compile(r"[1-9][0-9]*\Z")
 MANIFEST = "manifest"
 FAILED = "failed"
 ACTIVATED = "activated"
+# Python 2.7 has no name for it.
+ST_RDONLY = 1
 
 
 def listing(directory):
@@ -326,13 +332,13 @@ def wheels(basedir):
     return [os.path.basename(path) for path in sorted(paths, key=os.path.getmtime, reverse=True)]
 
 
-def free_bytes(path):
-    """Return the free space where the path is or would be made."""
+def file_system(path):
+    """Return the free bytes where the path is or would be made, and whether that is read-only."""
     path = os.path.abspath(path)
     while not os.path.exists(path):
         path = os.path.dirname(path)
-    space = os.statvfs(path)
-    return space.f_bavail * space.f_frsize
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize, bool(found.f_flag & ST_RDONLY)
 
 
 class Commands(object):
@@ -436,6 +442,7 @@ def main():
     basedir = module.params["basedir"]
     commands = Commands(module)
     current = current_generation(basedir)
+    free, read_only = file_system(basedir)
     finished_generations, unfinished_generations = generations(basedir)
     complete_releases, unfinished_releases = releases(basedir)
     module.exit_json(
@@ -443,7 +450,8 @@ def main():
         time=now,
         python=commands.python(module.params["python"]),
         missing_packages=commands.missing_packages(module.params["packages"]),
-        free_bytes=free_bytes(basedir),
+        free_bytes=free,
+        read_only=read_only,
         current=current,
         generations=finished_generations,
         releases=complete_releases,

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Event, Thread
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -20,6 +21,18 @@ DEFAULTS = PROJECT / "roles/omero-web/defaults/main.yml"
 INVENTORY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "hosts.yml"
 
 Answer = namedtuple("Answer", "status headers body")
+
+
+exhaustive = pytest.mark.skipif(os.environ.get("OMERO_WEB_FAULTS") != "all", reason="a part of `make faults`")
+
+
+def fault(what, users_see, you_see):
+    """What a test injects, in the words of the README's table, which is made of these (tests/faults_table.py)."""
+    return pytest.mark.fault(what, users_see, you_see)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "fault(what, users_see, you_see): a row of the table of faults in the README")
 
 
 def wait_until(condition, seconds=30):
@@ -54,9 +67,9 @@ def generation(host, basedir):
 
 
 @pytest.fixture
-def main_pid(host, generation):
+def main_pid(host, live):
     """Tell the process id of the gunicorn master that runs now, 0 if there is none."""
-    return lambda: host.check_output("systemctl show --property=MainPID --value omero-web@%s.service", generation)
+    return lambda: host.check_output("systemctl show --property=MainPID --value omero-web@%s.service", str(live()))
 
 
 @pytest.fixture(scope="module")
@@ -120,12 +133,12 @@ def play(tmp_path):
     """Run a playbook against the scenario's hosts; its exit code and everything it printed."""
 
     def play(playbook="playbooks/site.yml", *options, interrupt_after=None, **variables):
-        variables_file = tmp_path / "variables.json"
+        variables_file = tmp_path / f"{uuid4()}.json"
         variables_file.write_text(json.dumps(variables))
         interrupt = {
             "ANSIBLE_CALLBACK_PLUGINS": str(PROJECT / "molecule/resources/callbacks"),
             "ANSIBLE_CALLBACKS_ENABLED": "interrupt",
-            "OMERO_WEB_INTERRUPT_AFTER": interrupt_after,
+            "OMERO_WEB_INTERRUPT_AFTER": str(interrupt_after),
         }
         done = subprocess.run(
             ["ansible-playbook", "-i", INVENTORY, playbook, "-e", f"@{variables_file}", *options],

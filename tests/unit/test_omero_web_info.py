@@ -183,15 +183,16 @@ def test_astray(tmp_path):
     ]
 
 
-def test_free_space_of_what_does_not_exist(tmp_path, monkeypatch):
-    space = os.statvfs(tmp_path)
-    monkeypatch.setattr(os, "statvfs", lambda path: space if path == str(tmp_path) else None)
+@pytest.mark.parametrize("flags, read_only", [(4096, False), (4097, True)])
+def test_file_system_of_what_does_not_exist(tmp_path, monkeypatch, flags, read_only):
+    found = SimpleNamespace(f_bavail=7, f_frsize=4096, f_flag=flags)
+    monkeypatch.setattr(os, "statvfs", lambda path: found if path == str(tmp_path) else None)
     monkeypatch.chdir(tmp_path)
-    expected = space.f_bavail * space.f_frsize
-    assert info.free_bytes(str(tmp_path)) == expected
-    assert info.free_bytes(str(tmp_path / "not/there")) == expected
-    assert info.free_bytes("not/there") == expected
-    assert info.free_bytes("") == expected
+    expected = 7 * 4096, read_only
+    assert info.file_system(str(tmp_path)) == expected
+    assert info.file_system(str(tmp_path / "not/there")) == expected
+    assert info.file_system("not/there") == expected
+    assert info.file_system("") == expected
 
 
 class Answers:

@@ -81,10 +81,12 @@ def test_what_a_run_finds_out_is_named_as_such():
     assert [name for name in found if not name.startswith("__omero_web_")] == []
 
 
-def test_readme_has_the_table_of_variables():
-    table = subprocess.check_output([sys.executable, ROOT / "tests/variables_table.py"], text=True)
-    shown = re.search("<!-- variables -->\n(.*)<!-- /variables -->", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert shown and shown[1] == table, "the table in README.md is stale: run tests/variables_table.py --write"
+def test_readme_has_the_tables_of_today():
+    tables = subprocess.check_output([sys.executable, ROOT / "tests/readme_tables.py"], text=True)
+    shown = re.findall(r"<!-- (\w+) -->\n(.*)<!-- /\1 -->", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert {table for _, table in shown} == {f"{table}\n" for table in re.split("\n\n", tables.strip())}, (
+        "the tables in README.md are stale: run tests/readme_tables.py --write"
+    )
 
 
 # What the packages of CentOS 7 (the older and the newer), Rocky Linux 8 and 9 have in nginx.conf.

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from conftest import fault
 
 SETTING = {"omero_web_config": {"omero.web.ping_interval": 61234}}
 
@@ -62,6 +63,12 @@ def test_the_way_from_archive_to_archive_to_today_and_back(play, host, manifest,
     assert login().status == 200
 
 
+@fault(
+    "an archive that the download server does not have, that is damaged or another than its checksum says, "
+    "a download that hangs or breaks off",
+    "nothing",
+    "one sentence that names it; nothing has changed, and nothing is left of the download",
+)
 @pytest.mark.parametrize(
     "wanted, sentence",
     [
@@ -90,6 +97,7 @@ def test_an_archive_that_cannot_be_had_changes_nothing(refused, wanted, sentence
     assert login().status == 200
 
 
+@fault("a login page that fails", "nothing", "its status and the end of the log")
 def test_an_archive_whose_pages_fail_never_goes_live(refused, live, login):
     before = live()
     refused("Its login page answered 500.", omero_web_release="5.4.0")

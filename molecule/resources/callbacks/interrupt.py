@@ -1,4 +1,4 @@
-"""Callback: end the controller on the spot once the task named in OMERO_WEB_INTERRUPT_AFTER is done."""
+"""Callback: end the controller on the spot after the task, or the number of tasks, in OMERO_WEB_INTERRUPT_AFTER."""
 
 import os
 import signal
@@ -20,6 +20,9 @@ class CallbackModule(CallbackBase):
     CALLBACK_NAME = "interrupt"
     CALLBACK_NEEDS_ENABLED = True
 
+    done = 0
+
     def v2_runner_on_ok(self, result):
-        if result.task_name == os.environ["OMERO_WEB_INTERRUPT_AFTER"]:
+        self.done += 1
+        if os.environ["OMERO_WEB_INTERRUPT_AFTER"] in (result.task_name, str(self.done)):
             os.kill(os.getpid(), signal.SIGKILL)

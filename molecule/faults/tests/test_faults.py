@@ -1,0 +1,382 @@
+"""Faults, each injected for real: the site serves what it served, the run names the cause, the next one succeeds."""
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import count
+
+import pytest
+from conftest import exhaustive, fault, wait_until
+
+# Something to do for a run that is to meet with a fault.
+CHANGE = {"omero_web_threads": 2}
+
+NOTHING = "nothing"
+BRIEFLY = "a maintenance page, for a second or two"
+
+
+@pytest.fixture(autouse=True)
+def users(request, watched, play, login):
+    """They are there all the time, and in the end, whatever happened, a plain run succeeds."""
+    with watched() as failures:
+        yield
+        code, output = play()
+    assert code == 0, output
+    assert login().status == 200
+    if request.node.get_closest_marker("fault").args[1] == NOTHING:
+        assert not failures
+
+
+@pytest.fixture
+def fails(refused, live, variables):
+    """Run the playbook with a fault in its way: it says so, tells no secret, and what was live is live."""
+
+    def fails(sentence, **wanted):
+        before = live()
+        output = refused(sentence, **wanted)
+        assert live() == before
+        for secret in variables["omero_web_secrets"].values():
+            assert secret not in output
+
+    return fails
+
+
+@pytest.fixture
+def planted(host):
+    """Have a file on the host while a block runs."""
+
+    @contextmanager
+    def planted(path, content):
+        host.check_output("install -D /dev/stdin %s <<'CONTENT'\n" + content + "\nCONTENT", path)
+        try:
+            yield
+        finally:
+            host.check_output("rm %s", path)
+
+    return planted
+
+
+@pytest.fixture
+def next_one_broken(generations, planted):
+    """A unit of the next generation that does not start, though the generation has been tried with success."""
+
+    def next_one_broken():
+        unit = f"omero-web@{generations()[-1] + 1}.service"
+        return planted(f"/etc/systemd/system/{unit}.d/broken.conf", "[Service]\nExecStartPre=/bin/false")
+
+    return next_one_broken
+
+
+@pytest.fixture
+def all_but(host, basedir):
+    """Leave no more than some MiB of the disk while a block runs."""
+
+    @contextmanager
+    def all_but(mebibytes):
+        ballast = f"{basedir}/ballast"
+        free = int(host.check_output("df --block-size=1M --output=avail %s | tail -1", basedir))
+        try:
+            # It takes what there is and fails where the very last blocks are asked for.
+            host.run("fallocate --length=%sM %s", str(free - mebibytes), ballast)
+            yield
+        finally:
+            host.check_output("rm %s", ballast)
+
+    return all_but
+
+
+@pytest.fixture
+def killed(host, main_pid):
+    """Kill the gunicorn that runs, and wait for the next."""
+
+    def killed(and_then="true"):
+        before = main_pid()
+        host.check_output(f"kill -KILL {before}; {and_then}")
+        wait_until(lambda: main_pid() not in ("0", before))
+
+    return killed
+
+
+@fault("a worker of gunicorn is killed", "at most, a broken answer to the request in hand", "gunicorn starts another")
+def test_a_worker_is_killed(host, main_pid):
+    def workers():
+        return host.check_output("pgrep --parent %s", main_pid()).split()
+
+    master, before = main_pid(), workers()
+    host.check_output("kill -KILL %s", before[0])
+    wait_until(lambda: before[0] not in workers() and len(workers()) == len(before))
+    assert main_pid() == master
+
+
+@fault("gunicorn is killed, however often", BRIEFLY, "systemd starts it again")
+def test_gunicorn_is_killed(killed, login):
+    # Systemd gives up a unit, unless told otherwise, at its sixth start in ten seconds.
+    for _ in range(6):
+        killed()
+    wait_until(lambda: login().status == 200)
+
+
+@fault("a crash leaves a pid file that names another process", BRIEFLY, "systemd starts gunicorn again")
+def test_stale_pid_file(killed, login, host, main_pid, basedir):
+    killed(and_then=f"echo 1 > {basedir}/current/var/django.pid")
+    wait_until(lambda: login().status == 200)
+    assert f"[RUNNING] (PID {main_pid()})" in host.check_output("omero web status")
+
+
+@fault(
+    "a unit that does not start",
+    NOTHING,
+    "the reason and the end of the log; the previous generation, its nginx site and its socket are back",
+)
+def test_unit_that_does_not_start(fails, next_one_broken, generations, refused, play, live):
+    with next_one_broken():
+        fails("could not be put live: Unable to start service omero-web@", **CHANGE)
+    back_to_it = {"playbook": "playbooks/rollback.yml", "omero_web_generation": generations()[-1]}
+    refused("which failed (omero_web_rollback_to_failed would try it again)", **back_to_it)
+    code, output = play(omero_web_rollback_to_failed=True, **back_to_it)
+    assert code == 0, output
+    assert live() == generations()[-1]
+
+
+@exhaustive
+@fault("a unit that does not start with another port for OMERO.web", BRIEFLY, "the same; the old port is back, too")
+def test_unit_that_does_not_start_on_another_port(fails, next_one_broken, killed, login):
+    with next_one_broken():
+        fails("could not be put live: ", omero_web_config={"omero.web.application_server.port": 4090})
+    wait_until(lambda: login().status == 200)
+    killed()
+    wait_until(lambda: login().status == 200)
+
+
+@exhaustive
+@fault("no link to the live generation, and a unit that does not start", NOTHING, "the same; what runs goes on")
+def test_unit_that_does_not_start_where_the_link_is_gone(host, basedir, refused, next_one_broken):
+    host.check_output("rm %s/current", basedir)
+    with next_one_broken():
+        refused("goes on serving.", **CHANGE)
+
+
+@fault("a port that another program has", NOTHING, "the variable, the port and the program")
+@pytest.mark.parametrize(
+    "wanted, sentence",
+    [
+        ({"omero_web_http_port": 22}, "omero_web_http_port is 22, where sshd listens on faults-bookworm;"),
+        pytest.param(
+            {"omero_web_config": {"omero.web.application_server.port": 22}},
+            "omero.web.application_server.host and .port are 127.0.0.1:22, where another program listens on",
+            marks=exhaustive,
+        ),
+    ],
+)
+def test_port_that_is_taken(fails, wanted, sentence):
+    fails(sentence, **wanted)
+
+
+@fault("a setting that OMERO.web cannot start with", NOTHING, "the property at fault and the end of the log")
+def test_setting_that_omero_web_cannot_start_with(fails):
+    middleware = {"omero.web.middleware": [{"index": 1, "class": "no_such.Middleware"}]}
+    fails("It did not start. Look at omero.web.middleware.", omero_web_config=middleware)
+
+
+@fault("a login page that fails", NOTHING, "its status and the end of the log")
+def test_login_page_that_fails(fails):
+    # It insists on another one before it, but not until the first request.
+    class_name = "django.contrib.auth.middleware.RemoteUserMiddleware"
+    middleware = {"omero.web.middleware": [{"index": 0.5, "class": class_name}]}
+    fails("Its login page answered 500.", omero_web_config=middleware)
+
+
+BROKEN_APP = "a web app that cannot be imported", NOTHING, "its name and the reason, or the end of the log"
+
+
+@exhaustive
+@fault(*BROKEN_APP)
+def test_app_that_is_not_installed(fails):
+    fails("no_such_app cannot be imported", omero_web_config_append={"omero.web.apps": ["no_such_app"]})
+
+
+@fault(*BROKEN_APP)
+def test_app_that_fails_to_import(fails):
+    # It wants a library that the host does not have.
+    apps = {"omero.web.apps": ["django.contrib.gis"]}
+    fails("cannot be collected with omero.web.apps django.contrib.gis.", omero_web_config_append=apps)
+
+
+@fault("a package that does not install", NOTHING, "pip's own reason")
+def test_package_that_does_not_install(fails):
+    package = "omero-web-no-such-package"
+    fails(f"No matching distribution found for {package}", omero_web_packages=[package])
+
+
+@exhaustive
+@fault("a package index that the host cannot reach", NOTHING, "pip's own reason")
+def test_package_index_out_of_reach(host, fails):
+    host.check_output("mv /etc/resolv.conf /etc/resolv.conf.before && echo nameserver 127.0.0.1 > /etc/resolv.conf")
+    try:
+        fails("pip says: No connection to the package index: ", omero_web_packages=["django-redis"])
+    finally:
+        host.check_output("mv /etc/resolv.conf.before /etc/resolv.conf")
+
+
+REJECTED = "an nginx that rejects its configuration, yours or another", NOTHING, "nginx's own words, with file and line"
+
+
+@fault(*REJECTED)
+def test_broken_nginx_configuration(fails, planted):
+    with planted("/etc/nginx/conf.d/other.conf", "no_such_directive on;"):
+        fails('unknown directive "no_such_directive" in /etc/nginx/conf.d/other.conf:1', **CHANGE)
+
+
+@exhaustive
+@fault(*REJECTED)
+def test_name_that_nginx_rejects(fails):
+    fails("in /etc/nginx/conf.d/omero-web.conf:", omero_web_server_names=["a;b"])
+
+
+TOO_FULL = "a disk that is too full", NOTHING, "how much is free and how much it takes; nothing has changed"
+
+
+@exhaustive
+@fault(*TOO_FULL)
+def test_disk_that_is_too_full_for_a_release(fails, all_but):
+    with all_but(100):
+        fails("and a release needs 1500", omero_web_packages=["django-redis"])
+
+
+@exhaustive
+@fault("a disk that becomes full while a release is built", NOTHING, "the reason, from pip or whom it stopped")
+def test_disk_full_during_a_build(fails, all_but):
+    with all_but(100):
+        fails("No space left on device", omero_web_packages=["django-redis"], omero_web_minimum_free_mb=0)
+
+
+@fault(*TOO_FULL)
+def test_disk_that_is_too_full_for_a_generation(fails, all_but):
+    with all_but(1):
+        fails("MiB free, and a generation needs 16", **CHANGE)
+
+
+@fault("no space left for OMERO.web's log", NOTHING, "the run that has nothing to change succeeds")
+def test_full_disk(play, all_but):
+    with all_but(0):
+        code, output = play()
+    assert code == 0, output
+
+
+@fault("a file system that is read-only", NOTHING, "which it is; nothing has changed")
+def test_read_only_file_system(host, basedir, fails):
+    host.check_output("mount -o remount,bind,ro %s", basedir)
+    try:
+        fails("is on a file system that is read-only", **CHANGE)
+    finally:
+        host.check_output("mount -o remount,bind,rw %s", basedir)
+
+
+# A run that is killed cannot give back its lock, either.
+INTERRUPTED = "the run is interrupted anywhere", NOTHING, "the next run finishes the job"
+
+
+@fault(*INTERRUPTED)
+@pytest.mark.parametrize(
+    "task",
+    [
+        pytest.param("Create the directories of the generation", marks=exhaustive),
+        "Start the generation on a private socket",
+        pytest.param("Install the units and the nginx site of the generation", marks=exhaustive),
+        "Start the generation on the shared socket",
+        pytest.param("Make the generation the current one", marks=exhaustive),
+    ],
+)
+def test_interrupted_run(play, task, login):
+    code, output = play(interrupt_after=task, **CHANGE)
+    assert code == -signal.SIGKILL, output
+    assert login().status == 200
+
+
+@exhaustive
+@fault(*INTERRUPTED)
+def test_upgrade_that_is_interrupted_after_every_task(play, host, login):
+    for tasks in count(1):
+        # The same packages in other words: a release that has to be built.
+        upgrade = {"omero_web_packages": [f"sqlparse>0.0.{tasks}"], "omero_web_threads": 1 + tasks % 2}
+        code, output = play(interrupt_after=tasks, **upgrade)
+        assert login().status == 200, tasks
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL, output
+        code, output = play(**upgrade)
+        assert code == 0, output
+        assert host.check_output("omero config get omero.web.wsgi_threads") == str(1 + tasks % 2)
+    assert tasks > 50
+
+
+@fault("two runs at once on a host", NOTHING, "the second waits, or says whose run changes the host, and since when")
+def test_two_runs_at_once(play, refused, host):
+    with ThreadPoolExecutor() as others:
+        first = others.submit(play, omero_web_threads=2)
+        wait_until(lambda: host.file("/run/omero-web.lock").size > 0)
+        refused("another run is changing this host: that of", omero_web_lock_timeout=0, omero_web_threads=3)
+        code, output = play(omero_web_threads=3)
+    assert first.result()[0] == 0, first.result()[1]
+    assert code == 0, output
+    assert host.check_output("omero config get omero.web.wsgi_threads") == "3"
+
+
+@fault("the host reboots during a run", "the site is back with the host", "the next run finishes the job")
+def test_reboot_during_a_run(play, login):
+    code, output = play(interrupt_after="Start the generation on the shared socket", **CHANGE)
+    assert code == -signal.SIGKILL, output
+    code, output = play("molecule/resources/reboot.yml")
+    assert code == 0, output
+    assert login().status == 200
+
+
+@fault(
+    "somebody deletes the live release",
+    "pages that are loaded already, without scripts and styles",
+    "the next run builds it again",
+)
+def test_deleted_release(host, basedir, play):
+    host.check_output("rm -r $(readlink --canonicalize %s/current/release)", basedir)
+    code, output = play()
+    assert code == 0, output
+
+
+@fault("somebody edits config.xml", NOTHING, "the next run makes a generation of what your variables want")
+def test_edited_configuration(host, basedir, play, live):
+    before = live()
+    edit = 's/(name="omero.web.wsgi_workers" value)="[0-9]*"/\\1="7"/g'
+    host.check_output("sed -i -E %s %s/current/etc/grid/config.xml", edit, basedir)
+    assert host.check_output("omero config get omero.web.wsgi_workers") == "7"
+    code, output = play()
+    assert code == 0, output
+    assert live() > before
+    assert host.check_output("omero config get omero.web.wsgi_workers") == "5"
+
+
+@fault("somebody stops OMERO.web", "the maintenance page", "the next run starts it")
+def test_stopped_service(host, live, play, login):
+    host.check_output("systemctl stop omero-web.target")
+    wait_until(lambda: login().status != 200)
+    before = live()
+    code, output = play()
+    assert code == 0, output
+    assert live() == before
+    assert login().status == 200
+
+
+@fault("somebody removes the link to the live generation, or changes it", NOTHING, "the next run sets it again")
+@pytest.mark.parametrize("target", ["generations/{earlier}", pytest.param("nowhere", marks=exhaustive)])
+def test_changed_link(host, basedir, live, generations, play, target):
+    target = target.format(earlier=generations()[0])
+    host.check_output("ln --symbolic --force --no-dereference %s %s/current", target, basedir)
+    code, output = play()
+    assert code == 0, output
+    running = host.check_output("systemctl list-units --plain --no-legend --state=active 'omero-web@*'")
+    assert [line.split()[0] for line in running.splitlines()] == [f"omero-web@{live()}.service"]
+
+
+@fault(*INTERRUPTED)
+def test_after_all_that_a_run_changes_nothing(play):
+    code, output = play()
+    assert "changed=0" in output

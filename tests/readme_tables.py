@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Print the README's tables, of the role's variables from their argument spec and of faults from the tests that inject
+them; with --write, put them there."""
+
+import json
+import os
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+SPEC = ROOT / "roles/omero-web/meta/argument_specs.yml"
+SCENARIOS = ROOT / "molecule"
+
+
+def as_table(*rows):
+    """Rows of cells as Markdown; the first is the header."""
+    header, *rest = ("| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows)
+    return "\n".join([header, "|" + " --- |" * len(rows[0]), *rest])
+
+
+def as_markdown(description):
+    """Ansible's markup, V(value) or O(option), as Markdown; a description is one sentence or a list of them."""
+    text = description if isinstance(description, str) else " ".join(description)
+    return re.sub(r"\b[A-Z]+\(([^)]*)\)", r"`\1`", text)
+
+
+def type_of(option):
+    elements = f" of {option['elements']}" if "elements" in option else ""
+    choices = ": " + ", ".join(f"`{choice}`" for choice in option["choices"]) if "choices" in option else ""
+    return option["type"] + elements + choices
+
+
+def default_of(option):
+    return "required" if option.get("required") else f"`{json.dumps(option.get('default'))}`"
+
+
+def options_of(options, parent=""):
+    for name, option in options.items():
+        yield f"`{parent}{name}`", type_of(option), default_of(option), as_markdown(option["description"])
+        yield from options_of(option.get("options", {}), f"{parent}{name}[].")
+
+
+def variables():
+    entry_points = yaml.safe_load(SPEC.read_text())["argument_specs"].values()
+    rows = [row for entry_point in entry_points for row in options_of(entry_point["options"])]
+    return as_table(("Variable", "Type", "Default", "Description"), *rows)
+
+
+def faults():
+    # What the tests import, and what that wants to know of the run that it is part of.
+    sys.path.insert(0, str(SCENARIOS))
+    os.environ.setdefault("MOLECULE_EPHEMERAL_DIRECTORY", "")
+    files = [path for path in sorted(SCENARIOS.glob("*/*/test_*.py")) if "@fault(" in path.read_text()]
+    tests = [test for path in files for test in runpy.run_path(str(path)).values() if hasattr(test, "pytestmark")]
+    marks = [mark.args for test in tests for mark in test.pytestmark if mark.name == "fault"]
+    return as_table(("what", "what your users see", "what you see"), *dict.fromkeys(marks))
+
+
+TABLES = {"variables": variables, "faults": faults}
+
+
+def write():
+    text = README.read_text()
+    for name, table in TABLES.items():
+        start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        before, _, rest = text.partition(start)
+        _, found, after = rest.partition(end)
+        if not found:
+            sys.exit(f"README.md has no place for the table of {name}: it needs the lines {start} and {end}.")
+        text = f"{before}{start}\n{table()}\n{end}{after}"
+    README.write_text(text)
+
+
+if __name__ == "__main__":
+    write() if "--write" in sys.argv else print("\n\n".join(table() for table in TABLES.values()))
