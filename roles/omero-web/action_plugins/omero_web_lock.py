@@ -1,7 +1,7 @@
 """Action: let one run at a time change a host.
 
-The lock is a line in a file below /run that says which run holds it: none after a boot, and none where the file is empty
-or missing. A run that was killed cannot give it back, so a run from the same controller takes it from a dead one.
+The lock is a line in a file below /run that says which run holds it; after a boot, or where the file is empty, none
+does. A run that was killed cannot give it back, so a run from the same controller takes it from a dead one.
 """
 
 import getpass
@@ -18,8 +18,8 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 LOCK = "/run/omero-web.lock"
-# Writes $new over what is in the file if that is nothing, or $old; and tells when the file was last written before that,
-# and what it says now. All in one moment, for flock lets in one at a time.
+# Writes the second argument over what is in the file if that is nothing, or the first; and tells when the file was last
+# written before that, and what it says now. All in one moment, for flock lets in one at a time.
 TAKE = f"""flock {LOCK} sh -c '
     stat --format=%Y {LOCK}; [ -s {LOCK} ] && [ "$(cat {LOCK})" != "$1" ] || echo "$2" > {LOCK}; cat {LOCK}' take"""
 GIVE_BACK = f"""flock {LOCK} sh -c '[ "$(cat {LOCK})" != "$1" ] || : > {LOCK}' give-back"""
