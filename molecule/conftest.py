@@ -7,18 +7,31 @@ import time
 from collections import namedtuple
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
 import yaml
+from traffic import Users
 
 PROJECT = Path(__file__).resolve().parents[1]
 DEFAULTS = PROJECT / "roles/omero-web/defaults/main.yml"
 INVENTORY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "hosts.yml"
+LOAD_REPORT = INVENTORY.with_name("load.jsonl")
+USER = 7
 
 Answer = namedtuple("Answer", "status headers body")
+
+
+def pytest_sessionstart():
+    LOAD_REPORT.unlink(missing_ok=True)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print the report of what users met with, in milliseconds and, for the change itself, seconds."""
+    if LOAD_REPORT.exists():
+        terminalreporter.section("users during changes")
+        terminalreporter.write(LOAD_REPORT.read_text())
 
 
 def wait_until(condition, seconds=30):
@@ -86,32 +99,47 @@ def login(ask, variables):
     return lambda: ask(f"{variables['omero_web_prefix']}/webclient/login/")
 
 
+@pytest.fixture(scope="module")
+def log_in(host, basedir, user):
+    """Leave the session of a logged-in user on the host, as the service does it now; its key."""
+
+    def log_in(user_id):
+        generation = host.check_output("readlink --canonicalize %s/current", basedir)
+        unit = f"omero-web@{Path(generation).name}.service"
+        environment = host.check_output("systemctl show --property=Environment --value %s", unit)
+        command = f"env {environment} DJANGO_SETTINGS_MODULE=omeroweb.settings python -m django login {user_id}"
+        return host.check_output(f"cd {generation} && runuser -u {user} -- {command}")
+
+    return log_in
+
+
+@pytest.fixture(scope="module")
+def users(variables, log_in):
+    """Make users of the site."""
+    address = variables["ansible_host"], variables["omero_web_http_port"]
+    return lambda: Users(INVENTORY.parent, address, log_in(USER), USER)
+
+
+@pytest.fixture(scope="module")
+def slowest_without_change(users):
+    with users() as quiet:
+        time.sleep(20)
+    return quiet.figures["slowest"]
+
+
 @pytest.fixture
-def watched(login):
-    """Two users ask for the login page ten times a second while a block runs; what they got in place of it."""
+def load(users, slowest_without_change):
+    """Users of the site while a block changes it; what they meet with goes into the report, too."""
 
     @contextmanager
-    def watched():
-        failed, done = [], Event()
+    def load(change):
+        with users() as those:
+            yield those
+        figures = {"change": change, **those.figures, "slowest_without_change": slowest_without_change}
+        with LOAD_REPORT.open("a") as report:
+            report.write(json.dumps(figures) + "\n")
 
-        def ask():
-            while not done.wait(0.1):
-                try:
-                    status = login().status
-                except OSError as error:
-                    status = error
-                if status != 200:
-                    failed.append(status)
-
-        users = [Thread(target=ask) for _ in range(2)]
-        for user in users:
-            user.start()
-        yield failed
-        done.set()
-        for user in users:
-            user.join()
-
-    return watched
+    return load
 
 
 @pytest.fixture

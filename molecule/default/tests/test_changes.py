@@ -26,6 +26,11 @@ def in_one_line(text):
     return re.sub(r"\s+", " ", text)
 
 
+def assert_nobody_noticed(users):
+    assert users.failures == []
+    assert users.download.is_complete, users.download.error
+
+
 @pytest.fixture
 def live(host, basedir):
     """Tell the number of the live generation, now."""
@@ -38,12 +43,12 @@ def generations(host, basedir):
     return lambda: sorted(int(name) for name in host.check_output("ls %s/generations", basedir).split())
 
 
-def test_a_changed_setting_makes_exactly_one_new_generation(play, host, live, generations, login, watched):
+def test_a_changed_setting_makes_exactly_one_new_generation(play, host, live, generations, login, load):
     before = generations()
-    with watched() as failed:
+    with load("a changed setting") as users:
         code, output = play(omero_web_config={"omero.web.ping_interval": 61234})
     assert code == 0, output
-    assert not failed
+    assert_nobody_noticed(users)
     assert set(generations()) - set(before) == {before[-1] + 1}
     assert live() == before[-1] + 1
     assert host.check_output("omero config get omero.web.ping_interval") == "61234"
@@ -69,12 +74,12 @@ def test_check_mode_says_what_would_change_and_changes_nothing(play, live, gener
     assert (generations(), live()) == before
 
 
-def test_going_back_and_forward(play, live, login, watched):
+def test_going_back_and_forward(play, live, login, load):
     before = live()
-    with watched() as failed:
+    with load("going back") as users:
         code, output = play("playbooks/rollback.yml")
     assert code == 0, output
-    assert not failed
+    assert_nobody_noticed(users)
     assert live() == before - 1
     assert login().status == 200
     code, output = play()
