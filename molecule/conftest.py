@@ -15,10 +15,13 @@ from uuid import uuid4
 
 import pytest
 import yaml
+from traffic import Users
 
 PROJECT = Path(__file__).resolve().parents[1]
 DEFAULTS = PROJECT / "roles/omero-web/defaults/main.yml"
 INVENTORY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "hosts.yml"
+LOAD_REPORT = INVENTORY.with_name("load.jsonl")
+USER = 7
 
 Answer = namedtuple("Answer", "status headers body")
 
@@ -27,12 +30,23 @@ exhaustive = pytest.mark.skipif(os.environ.get("OMERO_WEB_FAULTS") != "all", rea
 
 
 def fault(what, users_see, you_see):
-    """What a test injects, in the words of the README's table, which is made of these (tests/faults_table.py)."""
+    """What a test injects, in the words of the README's table, which is made of these (tests/readme_tables.py)."""
     return pytest.mark.fault(what, users_see, you_see)
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "fault(what, users_see, you_see): a row of the table of faults in the README")
+
+
+def pytest_sessionstart():
+    LOAD_REPORT.unlink(missing_ok=True)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print the report of what users met with, in milliseconds and, for the change itself, seconds."""
+    if LOAD_REPORT.exists():
+        terminalreporter.section("users during changes")
+        terminalreporter.write(LOAD_REPORT.read_text())
 
 
 def wait_until(condition, seconds=30):
@@ -100,9 +114,52 @@ def login(ask, variables):
     return lambda: ask(f"{variables['omero_web_prefix']}/webclient/login/")
 
 
+@pytest.fixture(scope="module")
+def log_in(host, basedir, user):
+    """Leave the session of a logged-in user on the host, as the service does it now; its key."""
+
+    def log_in(user_id):
+        generation = host.check_output("readlink --canonicalize %s/current", basedir)
+        unit = f"omero-web@{Path(generation).name}.service"
+        environment = host.check_output("systemctl show --property=Environment --value %s", unit)
+        command = f"env {environment} DJANGO_SETTINGS_MODULE=omeroweb.settings python -m django login {user_id}"
+        return host.check_output(f"cd {generation} && runuser -u {user} -- {command}")
+
+    return log_in
+
+
+@pytest.fixture(scope="module")
+def users(variables, log_in):
+    """Make users of the site."""
+    address = variables["ansible_host"], variables["omero_web_http_port"]
+    return lambda: Users(INVENTORY.parent, address, log_in(USER), USER)
+
+
+@pytest.fixture(scope="module")
+def slowest_without_change(users):
+    with users() as quiet:
+        time.sleep(20)
+    return quiet.figures["slowest"]
+
+
+@pytest.fixture
+def load(users, slowest_without_change):
+    """Users of the site while a block changes it; what they meet with goes into the report, too."""
+
+    @contextmanager
+    def load(change):
+        with users() as those:
+            yield those
+        figures = {"change": change, **those.figures, "slowest_without_change": slowest_without_change}
+        with LOAD_REPORT.open("a") as report:
+            report.write(json.dumps(figures) + "\n")
+
+    return load
+
+
 @pytest.fixture
 def watched(login):
-    """Two users ask for the login page ten times a second while a block runs; what they got in place of it."""
+    """Two visitors ask for the login page ten times a second while a block runs; what they got in place of it."""
 
     @contextmanager
     def watched():
@@ -117,13 +174,13 @@ def watched(login):
                 if status != 200:
                     failed.append(status)
 
-        users = [Thread(target=ask) for _ in range(2)]
-        for user in users:
-            user.start()
+        visitors = [Thread(target=ask) for _ in range(2)]
+        for visitor in visitors:
+            visitor.start()
         yield failed
         done.set()
-        for user in users:
-            user.join()
+        for visitor in visitors:
+            visitor.join()
 
     return watched
 

@@ -1,5 +1,7 @@
 """What a run of the playbook does to a host that runs OMERO.web already, and what it refuses to do."""
 
+import json
+
 import pytest
 from conftest import fault
 
@@ -16,27 +18,61 @@ SYSVINIT = {
     "distribution_version": "12",
     "distribution_major_version": "12",
 }
+SERVER_NAME = "omero-web.example.org"
+# With the Django of the newest, so its users stay logged in.
+OLDER_RELEASE = "5.31.1"
 SECRET = "correct-horse-battery-staple"
 
 
-def test_a_changed_setting_makes_exactly_one_new_generation(play, host, live, generations, login, watched):
-    before = generations()
-    with watched() as failed:
+def assert_nobody_noticed(users):
+    assert users.failures == []
+    assert users.download.is_complete, users.download.error
+
+
+def test_a_changed_setting_makes_exactly_one_new_generation(play, host, live, generations, login, load):
+    before, serving = generations(), live()
+    with load("a changed setting") as users:
         code, output = play(omero_web_config={"omero.web.ping_interval": 61234})
+        retired = host.run("systemctl is-active omero-web@%s.service", str(serving)).stdout.strip()
     assert code == 0, output
-    assert not failed
+    assert_nobody_noticed(users)
+    assert retired == "deactivating", "the download was under way all the time"
     assert set(generations()) - set(before) == {before[-1] + 1}
     assert live() == before[-1] + 1
     assert host.check_output("omero config get omero.web.ping_interval") == "61234"
     assert login().status == 200
 
 
-def test_a_setting_that_is_taken_back_is_removed(play, host, live):
+def test_a_changed_nginx_site(play, host, load):
+    with load("a changed nginx site") as users:
+        code, output = play(omero_web_server_names=[SERVER_NAME])
+    assert code == 0, output
+    assert_nobody_noticed(users)
+    assert f"server_name {SERVER_NAME};" in host.check_output("nginx -T -q")
+
+
+def test_what_is_taken_back_is_removed(play, host, load):
     code, output = play()
     assert code == 0, output
     assert "ping_interval" not in host.check_output("omero config get")
-    code, output = play()
+    assert SERVER_NAME not in host.check_output("nginx -T -q")
+    with load("nothing to change") as users:
+        code, output = play()
     assert "changed=0" in output
+    assert_nobody_noticed(users)
+
+
+def test_a_downgrade_and_an_upgrade(play, host, basedir, load):
+    def version():
+        return json.loads(host.check_output("cat %s/current/manifest", basedir))["omero_web"]
+
+    newest = version()
+    for change, wanted in (("a downgrade, built meanwhile", OLDER_RELEASE), ("an upgrade", newest)):
+        with load(change) as users:
+            code, output = play(omero_web_release=wanted)
+        assert code == 0, output
+        assert_nobody_noticed(users)
+        assert version() == wanted
 
 
 def test_check_mode_says_what_would_change_and_changes_nothing(play, live, generations):
@@ -50,12 +86,12 @@ def test_check_mode_says_what_would_change_and_changes_nothing(play, live, gener
     assert (generations(), live()) == before
 
 
-def test_going_back_and_forward(play, refused, live, login, watched):
+def test_going_back_and_forward(play, refused, live, login, load):
     before = live()
-    with watched() as failed:
+    with load("going back") as users:
         code, output = play("playbooks/rollback.yml")
     assert code == 0, output
-    assert not failed
+    assert_nobody_noticed(users)
     assert live() == before - 1
     assert login().status == 200
     code, output = play()

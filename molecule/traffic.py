@@ -1,0 +1,114 @@
+"""Users of a site, for tests of what they notice of a change: visitors at a constant rate, and a slow download."""
+
+import json
+import signal
+import socket
+import subprocess
+import time
+from collections import namedtuple
+from hashlib import sha256, shake_128
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from threading import Event, Thread
+
+LOCUSTFILE = Path(__file__).with_name("resources") / "locustfile.py"
+
+# A block of a download, which the test app makes from its number; so many that buffers on the way hold a part at most.
+BLOCK = 65536
+BLOCKS = 512
+
+Failure = namedtuple("Failure", "time path status error")
+
+
+class Users:
+    """They come when a block begins and go when it ends; what they met with is known then.
+
+    failures  requests of visitors that were not answered as they should be
+    download  the one that was under way all the time
+    figures   how many requests and failures; the median, the 99th percentile and the slowest of the answers, and the
+              latest start, which tells whether the rate was kept, in milliseconds; the seconds that the block took
+    """
+
+    def __init__(self, directory, address, session, user):
+        self.records = directory / "requests.jsonl"
+        self.log = directory / "locust.log"
+        self.visitors = ["locust", f"--locustfile={LOCUSTFILE}", "--host=http://{}:{}".format(*address)]
+        self.visitors += [f"--records={self.records}", f"--session={session}", f"--user={user}"]
+        self.download = Download(address, f"/omero_test_app/download/?blocks={BLOCKS}")
+
+    def __enter__(self):
+        self.records.unlink(missing_ok=True)
+        with self.log.open("w") as log:
+            self.locust = subprocess.Popen(self.visitors, stdout=log, stderr=log)
+        while not (self.records.exists() and self.records.stat().st_size):
+            assert self.locust.poll() is None, self.log.read_text()
+            time.sleep(0.1)
+        self.download.start()
+        self.start = time.monotonic()
+        return self
+
+    def __exit__(self, *_):
+        seconds = time.monotonic() - self.start
+        self.locust.send_signal(signal.SIGTERM)
+        self.locust.wait()
+        self.download.finish()
+        records = [json.loads(line) for line in self.records.read_text().splitlines()]
+        self.failures = [Failure(*map(record.get, Failure._fields)) for record in records if record["error"]]
+        answers = sorted(record["seconds"] for record in records)
+        self.figures = {
+            "requests": len(records),
+            "failed": len(self.failures),
+            "median": round(1000 * answers[len(answers) // 2]),
+            "p99": round(1000 * answers[len(answers) * 99 // 100]),
+            "slowest": round(1000 * answers[-1]),
+            "latest": round(1000 * max(record["late"] for record in records)),
+            "seconds": round(seconds, 1),
+        }
+
+
+class Download(Thread):
+    """A download that takes a block a second, and all the rest at once when it is told to finish."""
+
+    def __init__(self, address, path):
+        super().__init__()
+        self.address, self.path = address, path
+        self.is_under_way, self.is_in_a_hurry = Event(), Event()
+        self.received, self.error = sha256(), None
+
+    def start(self):
+        super().start()
+        self.is_under_way.wait()
+
+    def run(self):
+        try:
+            for block in self.blocks():
+                self.received.update(block)
+                self.is_under_way.set()
+                self.is_in_a_hurry.wait(1)
+        except (OSError, HTTPException) as error:
+            self.error = error
+        self.is_under_way.set()
+
+    def blocks(self):
+        connection = HTTPConnection(*self.address)
+        connection.sock = socket.socket()
+        # Small, or this end would take in megabytes before anybody asks for them.
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BLOCK)
+        connection.sock.settimeout(60)
+        connection.sock.connect(self.address)
+        connection.request("GET", self.path)
+        response = connection.getresponse()
+        while block := response.read(BLOCK):
+            yield block
+
+    def finish(self):
+        self.is_in_a_hurry.set()
+        self.join()
+
+    @property
+    def is_complete(self):
+        """Whether all bytes arrived, and no others."""
+        sent = sha256()
+        for number in range(BLOCKS):
+            sent.update(shake_128(b"%d" % number).digest(BLOCK))
+        return self.received.digest() == sent.digest()

@@ -1,0 +1,22 @@
+from hashlib import shake_128
+
+from django.http import JsonResponse, StreamingHttpResponse
+from omeroweb.connector import Connector
+
+BLOCK = 65536
+
+
+def download(request):
+    """Stream ?blocks=, each with bytes that follow from its number alone, no faster than they are taken."""
+    blocks = int(request.GET["blocks"])
+    return StreamingHttpResponse(
+        (shake_128(b"%d" % number).digest(BLOCK) for number in range(blocks)),
+        content_type="application/octet-stream",
+        headers={"Content-Length": blocks * BLOCK},
+    )
+
+
+def user(request):
+    """Say who is logged in, by the session that OMERO.web keeps."""
+    connector = Connector.from_session(request)
+    return JsonResponse({"user": connector and connector.user_id})
