@@ -125,7 +125,7 @@ def test_a_prefix_moves_the_site(play, host, ask):
     "wanted, sentence",
     [
         ({"omero_web_release": "5.99.0"}, "omero_web_release is 5.99.0, which the package index does not have"),
-        ({"omero_web_release": "5.4.10"}, "which needs Python 2.7, and Debian 12 on default-bookworm has none"),
+        ({"omero_web_release": "5.4.10"}, "which needs Python 2.7, and Debian 12"),
         ({"omero_web_wokers": 3}, "did you mean omero_web_workers?"),
         ({"omero_web_config": "debug"}, "omero_web_config is text; it must be a dictionary"),
         ({"omero_web_config": {"debug": True}}, 'omero_web_config has the key "debug", which is no OMERO property'),
