@@ -178,12 +178,13 @@ def test_setting_that_omero_web_cannot_start_with(fails):
     fails("It did not start. Look at omero.web.middleware.", omero_web_config=middleware)
 
 
-@fault("a login page that fails", NOTHING, "its status and the end of the log")
-def test_login_page_that_fails(fails):
+@fault("a login page that fails", NOTHING, "its status, and which log has the reason")
+def test_login_page_that_fails(fails, host):
     # It insists on another one before it, but not until the first request.
     class_name = "django.contrib.auth.middleware.RemoteUserMiddleware"
     middleware = {"omero.web.middleware": [{"index": 0.5, "class": class_name}]}
-    fails("Its login page answered 500.", omero_web_config=middleware)
+    fails("Its login page answered 500. The reason is in /opt/omero/web/var/log/", omero_web_config=middleware)
+    assert host.file("/opt/omero/web/var/log/OMEROweb.log").contains("RemoteUserMiddleware")
 
 
 BROKEN_APP = "a web app that cannot be imported", NOTHING, "its name and the reason, or the end of the log"
