@@ -13,8 +13,8 @@ PYTHON = ["python-virtualenv"]
 KNOWN_TO_SYSTEMD_219 = re.findall(
     r"\w+",
     """
-    After Backlog CapabilityBoundingSet Description Documentation Environment ExecStart ExecStartPre Group KillMode LimitNOFILE
-    ListenStream NoNewPrivileges NotifyAccess PartOf PrivateDevices PrivateTmp ProtectHome ProtectSystem
+    After Backlog CapabilityBoundingSet Description Documentation Environment ExecStart ExecStartPre Group KillMode
+    LimitNOFILE ListenStream NoNewPrivileges NotifyAccess PartOf PrivateDevices PrivateTmp ProtectHome ProtectSystem
     ReadOnlyDirectories ReadWriteDirectories Restart RestartSec RestrictAddressFamilies Service Sockets
     StartLimitInterval SystemCallArchitectures SystemCallErrorNumber SystemCallFilter TimeoutStartSec TimeoutStopSec
     Type UMask User WantedBy Wants WorkingDirectory
