@@ -54,7 +54,7 @@ def test_the_way_from_archive_to_archive_to_today_and_back(play, host, manifest,
         assert host.check_output("omero config get omero.web.ping_interval") == "61234"
         assert secret_key() == key
     with watched() as failed:
-        code, output = play("playbooks/rollback.yml")
+        code, output = play("playbooks/rollback.yml", omero_web_release="", **SETTING)
     assert code == 0, output
     assert not failed
     assert host.check_output("omero version") == "5.4.10"
