@@ -80,6 +80,18 @@ def generation(host, basedir):
     return Path(host.file(f"{basedir}/current").linked_to).name
 
 
+@pytest.fixture(scope="module")
+def version(host, basedir):
+    """The version of OMERO.web that is live."""
+    return json.loads(host.file(f"{basedir}/current/manifest").content)["omero_web"]
+
+
+@pytest.fixture(scope="module")
+def has_brotli(host):
+    """Whether the operating system has Brotli for its nginx."""
+    return host.system_info.distribution == "debian" and int(host.system_info.release.split(".")[0]) >= 12
+
+
 @pytest.fixture
 def main_pid(host, live):
     """Tell the process id of the gunicorn master that runs now, 0 if there is none."""

@@ -35,11 +35,22 @@ ADDED = {
     "server location @maintenance: try_files /maintenance.html =502",
     # The files were compressed when the release was built.
     "server location /static/: gzip_static on",
+    "server location /static/: gzip_vary on",
+    # What stays in browsers, and for how long.
+    "server: add_header Cache-Control $omeroweb_cache_control",
+    "map $uri?$args $omeroweb_cache_control:"
+    r" ~^/static/(feedback|webadmin|webclient|webgateway)/.*\?_{version}(-[\w-]+)?$ max-age=31536000, immutable",
+    "map $uri?$args $omeroweb_cache_control: ~^/static/omero_figure/assets/ max-age=31536000, immutable",
+    "map $uri?$args $omeroweb_cache_control: ~^/static/ no-cache",
     # nginx waits as long as OMERO.web may take.
     "server location {root}: proxy_read_timeout {timeout}s",
     # As the site that this role succeeds had it.
     "server: send_timeout 60s",
 }
+
+
+# What it has besides, where the operating system has the module.
+BROTLI = {"server location /static/: brotli_static on"}
 
 
 def directives(block, context=""):
@@ -65,7 +76,7 @@ def parse(tmp_path):
     return parse
 
 
-def test_site_is_that_of_omero_web(host, parse, variables, basedir, properties, generation):
+def test_site_is_that_of_omero_web(host, parse, variables, basedir, properties, generation, version, has_brotli):
     def named(names):
         return {name.format(**values) for name in names}
 
@@ -75,6 +86,7 @@ def test_site_is_that_of_omero_web(host, parse, variables, basedir, properties, 
         "root": variables["omero_web_prefix"] or "/",
         "static": properties["omero.web.static_root"],
         "timeout": properties["omero.web.wsgi_timeout"],
+        "version": re.escape(version),
     }
     server_names = " ".join(variables["omero_web_server_names"])
     generated = host.check_output(
@@ -88,7 +100,7 @@ def test_site_is_that_of_omero_web(host, parse, variables, basedir, properties, 
         wanted = wanted - moved | {line.replace(theirs, ours.format(**values)) for line in moved}
     installed = parse(host.file("/etc/nginx/conf.d/omero-web.conf").content_string)
     assert wanted - installed == named(LEFT_OUT)
-    assert installed - wanted == named(ADDED)
+    assert installed - wanted == named(ADDED | BROTLI if has_brotli else ADDED)
 
 
 def test_nginx_takes_it(host):
