@@ -4,5 +4,6 @@ from . import views
 
 urlpatterns = [
     path("download/", views.download),
+    path("headers/", views.headers),
     path("user/", views.user),
 ]

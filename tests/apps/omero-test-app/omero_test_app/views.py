@@ -20,3 +20,8 @@ def user(request):
     """Say who is logged in, by the session that OMERO.web keeps."""
     connector = Connector.from_session(request)
     return JsonResponse({"user": connector and connector.user_id})
+
+
+def headers(request):
+    """Say what arrived of a request, headers and all."""
+    return JsonResponse({name: value for name, value in request.META.items() if isinstance(value, str)})
