@@ -133,6 +133,23 @@ def test_gunicorn_runs_as_many_workers_as_configured(host, main_pid, properties)
     assert len(workers) == int(properties["omero.web.wsgi_workers"])
 
 
+def test_workers_are_as_many_as_wanted_or_as_the_cores_call_for(host, properties, variables):
+    cores = int(host.check_output("nproc --all"))
+    wanted = variables["omero_web_workers"] or 2 * cores + 1
+    assert properties["omero.web.wsgi_workers"] == str(wanted)
+
+
+def test_variables_become_properties(properties, variables):
+    for name, variable in {
+        "omero.web.wsgi_worker_class": "omero_web_worker_class",
+        "omero.web.wsgi_threads": "omero_web_threads",
+        "omero.web.wsgi_worker_connections": "omero_web_worker_connections",
+        "omero.web.wsgi_timeout": "omero_web_timeout",
+        "omero.web.application_server.max_requests": "omero_web_max_requests",
+    }.items():
+        assert properties[name] == str(variables[variable]), name
+
+
 def test_gunicorn_follows_the_properties(basedir, gunicorn_settings, properties, variables):
     settings = gunicorn_settings(f"{basedir}/current")
     for setting, name in {
