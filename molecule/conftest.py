@@ -119,7 +119,8 @@ def properties(host):
 def site(variables):
     """The URL of the host's nginx, as a browser elsewhere has it."""
     scheme = "https" if variables["omero_web_tls_certificate"] else "http"
-    return f"{scheme}://{variables['ansible_host']}:{variables[f'omero_web_{scheme}_port']}"
+    port = variables[f"omero_web_{scheme}_port"]
+    return f"{scheme}://{variables['ansible_host']}" + ("" if port in (80, 443) else f":{port}")
 
 
 @pytest.fixture(scope="module")
@@ -140,8 +141,8 @@ def ask(site):
 
 @pytest.fixture(scope="module")
 def login(ask, variables):
-    """Ask for the login page."""
-    return lambda: ask(f"{variables['omero_web_prefix']}/webclient/login/")
+    """Ask for the login page, or post its form."""
+    return lambda **options: ask(f"{variables['omero_web_prefix']}/webclient/login/", **options)
 
 
 @pytest.fixture(scope="module")
