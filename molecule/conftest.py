@@ -9,7 +9,6 @@ import time
 from collections import namedtuple
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
 from urllib.error import HTTPError
 from urllib.parse import urljoin
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
@@ -153,17 +152,23 @@ def log_in(host, basedir, user):
         generation = host.check_output("readlink --canonicalize %s/current", basedir)
         unit = f"omero-web@{Path(generation).name}.service"
         environment = host.check_output("systemctl show --property=Environment --value %s", unit)
-        command = f"env {environment} DJANGO_SETTINGS_MODULE=omeroweb.settings python -m django login {user_id}"
+        command = f"env {environment} DJANGO_SETTINGS_MODULE=omeroweb.settings django-admin login {user_id}"
         return host.check_output(f"cd {generation} && runuser -u {user} -- {command}")
 
     return log_in
 
 
 @pytest.fixture(scope="module")
+def who_is(ask):
+    """Ask OMERO.web who is logged in with a session."""
+    return lambda session: json.loads(ask("/omero_test_app/user/", Cookie=f"sessionid={session}").body)["user"]
+
+
+@pytest.fixture(scope="module")
 def users(variables, log_in):
-    """Make users of the site."""
+    """Make users of the site, some of them logged in unless they are to be guests."""
     address = variables["ansible_host"], variables["omero_web_http_port"]
-    return lambda: Users(INVENTORY.parent, address, log_in(USER), USER)
+    return lambda guests=False: Users(INVENTORY.parent, address, None if guests else log_in(USER), USER)
 
 
 @pytest.fixture(scope="module")
@@ -178,42 +183,14 @@ def load(users, slowest_without_change):
     """Users of the site while a block changes it; what they meet with goes into the report, too."""
 
     @contextmanager
-    def load(change):
-        with users() as those:
+    def load(change, **who):
+        with users(**who) as those:
             yield those
         figures = {"change": change, **those.figures, "slowest_without_change": slowest_without_change}
         with LOAD_REPORT.open("a") as report:
             report.write(json.dumps(figures) + "\n")
 
     return load
-
-
-@pytest.fixture
-def watched(login):
-    """Two visitors ask for the login page ten times a second while a block runs; what they got in place of it."""
-
-    @contextmanager
-    def watched():
-        failed, done = [], Event()
-
-        def ask():
-            while not done.wait(0.1):
-                try:
-                    status = login().status
-                except OSError as error:
-                    status = error
-                if status != 200:
-                    failed.append(status)
-
-        visitors = [Thread(target=ask) for _ in range(2)]
-        for visitor in visitors:
-            visitor.start()
-        yield failed
-        done.set()
-        for visitor in visitors:
-            visitor.join()
-
-    return watched
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """Locust: visitors who come at a constant rate, whatever becomes of those before them, and a record of each request.
 
-A visitor asks for the login page and, as a browser would, for a static file that this page names. Every other one is
-logged in, and also asks who OMERO.web takes them for. All is asked once: no failure is mended by asking again.
+A visitor asks for the login page and, as a browser would, for a static file that this page names. Where there is a
+session of a logged-in user, every other visitor has it, and also asks who OMERO.web takes them for. All is asked once:
+no failure is mended by asking again.
 """
 
 import itertools
@@ -53,7 +54,7 @@ class Visitor(HttpUser):
     def on_start(self):
         self.number = next(numbers)
         self.options = self.environment.parsed_options
-        self.is_logged_in = self.number % 2 == 0
+        self.is_logged_in = self.options.session and self.number % 2 == 0
         if self.is_logged_in:
             self.client.cookies.set("sessionid", self.options.session)
         self.due = START + self.number / VISITS_PER_SECOND - PERIOD
