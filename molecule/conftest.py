@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import ssl
 import subprocess
 import time
 from collections import namedtuple
@@ -16,7 +15,7 @@ from uuid import uuid4
 
 import pytest
 import yaml
-from traffic import Users
+from traffic import UNVERIFIED, Users
 
 PROJECT = Path(__file__).resolve().parents[1]
 DEFAULTS = PROJECT / "roles/omero-web/defaults/main.yml"
@@ -25,8 +24,6 @@ LOAD_REPORT = INVENTORY.with_name("load.jsonl")
 USER = 7
 
 Answer = namedtuple("Answer", "status headers body")
-# Test hosts have certificates that nobody has issued.
-UNVERIFIED = ssl._create_unverified_context()
 
 
 class ShowRedirects(HTTPRedirectHandler):
@@ -159,16 +156,17 @@ def log_in(host, basedir, user):
 
 
 @pytest.fixture(scope="module")
-def who_is(ask):
+def who_is(ask, variables):
     """Ask OMERO.web who is logged in with a session."""
-    return lambda session: json.loads(ask("/omero_test_app/user/", Cookie=f"sessionid={session}").body)["user"]
+    path = f"{variables['omero_web_prefix']}/omero_test_app/user/"
+    return lambda session: json.loads(ask(path, Cookie=f"sessionid={session}").body)["user"]
 
 
 @pytest.fixture(scope="module")
-def users(variables, log_in):
+def users(site, variables, log_in):
     """Make users of the site, some of them logged in unless they are to be guests."""
-    address = variables["ansible_host"], variables["omero_web_http_port"]
-    return lambda guests=False: Users(INVENTORY.parent, address, None if guests else log_in(USER), USER)
+    url = site + variables["omero_web_prefix"]
+    return lambda guests=False: Users(INVENTORY.parent, url, None if guests else log_in(USER), USER)
 
 
 @pytest.fixture(scope="module")
