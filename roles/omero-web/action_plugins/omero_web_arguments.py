@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.collections import is_string
-from ansible.module_utils.parsing.convert_bool import BOOLEANS
+from ansible.module_utils.parsing.convert_bool import BOOLEANS, boolean
 from ansible.plugins.action import ActionBase
 
 PREFIX = "omero_web_"
@@ -58,6 +58,10 @@ CONSTRAINTS = {
     **dict.fromkeys(
         ("omero_web_ice_wheel_checksum", "omero_web_archive_checksum"),
         like(r"(sha256:[0-9a-fA-F]{64})?", "sha256: and 64 hexadecimal digits, or empty"),
+    ),
+    "omero_web_redis_url": like(
+        r"(rediss?://([^\s/@]*@)?([\w.-]+|\[[\da-fA-F:]+\])(:\d+)?(/\d*)?(\?\S*)?|unix://([^\s/@]*@)?/\S+)?",
+        "a URL as redis://:password@host:6379/0, rediss://… or unix:///path?db=0, or empty",
     ),
     "omero_web_prefix": like(r"(/[\w.~-]+)*", "a path such as /omero, without a slash at its end, or empty"),
     "omero_web_basedir": like(r"(/[\w.+-]+)+", "an absolute path, such as /opt/omero/web"),
@@ -127,6 +131,16 @@ def shown(value, option):
     return json.dumps(value)
 
 
+def problems_of_all(values):
+    """Sentences on variables that are right one by one, and do not go together."""
+    ways = {"omero_web_redis": boolean(values["omero_web_redis"]), "omero_web_redis_url": values["omero_web_redis_url"]}
+    redis = [name for name, is_set in ways.items() if is_set]
+    if len(redis) > 1:
+        yield f"{' and '.join(redis)} are both set; sessions are kept in one Redis, so leave out one of them."
+    if redis and "omero.web.caches" in values["omero_web_config"]:
+        yield f"omero_web_config has omero.web.caches, which follows from {redis[0]}; leave out one of them."
+
+
 def problem_of_evaluation(name, error):
     """What went wrong in a template. Ansible's own message quotes the template, and whatever secret is in it."""
     undefined = UNDEFINED.findall(str(error))
@@ -142,6 +156,7 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         spec = self._task.args["spec"]
         problems = list(problems_of_names(task_vars, spec))
+        values = {}
         for name, option in spec.items():
             try:
                 value = self._templar.template(task_vars.get(name, option.get("default")))
@@ -149,6 +164,8 @@ class ActionModule(ActionBase):
                 problems.append(problem_of_evaluation(name, error))
             else:
                 problems += problems_of_value(name, value, option)
+                values[name] = value
+        problems = problems or list(problems_of_all(values))
         if problems:
             raise AnsibleActionFail("\n".join(problems))
         return {**result, "changed": False}
