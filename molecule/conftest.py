@@ -119,7 +119,8 @@ def properties(host):
 def site(variables):
     """The URL of the host's nginx, as a browser elsewhere has it."""
     scheme = "https" if variables["omero_web_tls_certificate"] else "http"
-    return f"{scheme}://{variables['ansible_host']}:{variables[f'omero_web_{scheme}_port']}"
+    url = f"{scheme}://{variables['ansible_host']}:{variables[f'omero_web_{scheme}_port']}"
+    return url.removesuffix({"http": ":80", "https": ":443"}[scheme])
 
 
 @pytest.fixture(scope="module")

@@ -5,5 +5,6 @@ from . import views
 urlpatterns = [
     path("download/", views.download),
     path("headers/", views.headers),
+    path("top_links/", views.top_links),
     path("user/", views.user),
 ]

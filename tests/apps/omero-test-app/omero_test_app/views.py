@@ -1,7 +1,9 @@
 from hashlib import shake_128
 
 from django.http import JsonResponse, StreamingHttpResponse
+from django.shortcuts import render
 from omeroweb.connector import Connector
+from omeroweb.webclient.decorators import render_response
 
 BLOCK = 65536
 
@@ -14,6 +16,13 @@ def download(request):
         content_type="application/octet-stream",
         headers={"Content-Length": blocks * BLOCK},
     )
+
+
+def top_links(request):
+    """Show OMERO.web's own header with its links, which is otherwise for those whom an OMERO.server knows."""
+    context = {"ome": {}}
+    render_response().load_settings(request, context, conn=None)
+    return render(request, "webgateway/base/base_header.html", context)
 
 
 def user(request):
