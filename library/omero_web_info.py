@@ -114,6 +114,11 @@ python:
   type: dict
   returned: always
   sample: {version: 3.11.2, tag: cp311}
+cores:
+  description: How many processor cores the host has online.
+  type: int
+  returned: always
+  sample: 4
 missing_packages:
   description: Those of O(packages) that are not installed.
   type: list
@@ -206,6 +211,7 @@ import grp
 import hashlib
 import io
 import json
+import multiprocessing
 import os
 import pwd
 import re
@@ -465,6 +471,7 @@ def main():
         changed=False,
         time=now,
         python=commands.python(module.params["python"]),
+        cores=multiprocessing.cpu_count(),
         missing_packages=commands.missing_packages(module.params["packages"]),
         free_bytes=free,
         read_only=read_only,

@@ -3,13 +3,11 @@
 import json
 import os
 import re
-import ssl
 import subprocess
 import time
 from collections import namedtuple
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
 from urllib.error import HTTPError
 from urllib.parse import urljoin
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
@@ -17,7 +15,7 @@ from uuid import uuid4
 
 import pytest
 import yaml
-from traffic import Users
+from traffic import UNVERIFIED, Users
 
 PROJECT = Path(__file__).resolve().parents[1]
 DEFAULTS = PROJECT / "roles/omero-web/defaults/main.yml"
@@ -26,8 +24,6 @@ LOAD_REPORT = INVENTORY.with_name("load.jsonl")
 USER = 7
 
 Answer = namedtuple("Answer", "status headers body")
-# Test hosts have certificates that nobody has issued.
-UNVERIFIED = ssl._create_unverified_context()
 
 
 class ShowRedirects(HTTPRedirectHandler):
@@ -119,8 +115,8 @@ def properties(host):
 def site(variables):
     """The URL of the host's nginx, as a browser elsewhere has it."""
     scheme = "https" if variables["omero_web_tls_certificate"] else "http"
-    url = f"{scheme}://{variables['ansible_host']}:{variables[f'omero_web_{scheme}_port']}"
-    return url.removesuffix({"http": ":80", "https": ":443"}[scheme])
+    port = variables[f"omero_web_{scheme}_port"]
+    return f"{scheme}://{variables['ansible_host']}" + ("" if port in (80, 443) else f":{port}")
 
 
 @pytest.fixture(scope="module")
@@ -141,8 +137,8 @@ def ask(site):
 
 @pytest.fixture(scope="module")
 def login(ask, variables):
-    """Ask for the login page."""
-    return lambda: ask(f"{variables['omero_web_prefix']}/webclient/login/")
+    """Ask for the login page, or post its form."""
+    return lambda **options: ask(f"{variables['omero_web_prefix']}/webclient/login/", **options)
 
 
 @pytest.fixture(scope="module")
@@ -153,17 +149,24 @@ def log_in(host, basedir, user):
         generation = host.check_output("readlink --canonicalize %s/current", basedir)
         unit = f"omero-web@{Path(generation).name}.service"
         environment = host.check_output("systemctl show --property=Environment --value %s", unit)
-        command = f"env {environment} DJANGO_SETTINGS_MODULE=omeroweb.settings python -m django login {user_id}"
+        command = f"env {environment} DJANGO_SETTINGS_MODULE=omeroweb.settings django-admin login {user_id}"
         return host.check_output(f"cd {generation} && runuser -u {user} -- {command}")
 
     return log_in
 
 
 @pytest.fixture(scope="module")
-def users(variables, log_in):
-    """Make users of the site."""
-    address = variables["ansible_host"], variables["omero_web_http_port"]
-    return lambda: Users(INVENTORY.parent, address, log_in(USER), USER)
+def who_is(ask, variables):
+    """Ask OMERO.web who is logged in with a session."""
+    path = f"{variables['omero_web_prefix']}/omero_test_app/user/"
+    return lambda session: json.loads(ask(path, Cookie=f"sessionid={session}").body)["user"]
+
+
+@pytest.fixture(scope="module")
+def users(site, variables, log_in):
+    """Make users of the site, some of them logged in unless they are to be guests."""
+    url = site + variables["omero_web_prefix"]
+    return lambda guests=False: Users(INVENTORY.parent, url, None if guests else log_in(USER), USER)
 
 
 @pytest.fixture(scope="module")
@@ -178,42 +181,14 @@ def load(users, slowest_without_change):
     """Users of the site while a block changes it; what they meet with goes into the report, too."""
 
     @contextmanager
-    def load(change):
-        with users() as those:
+    def load(change, **who):
+        with users(**who) as those:
             yield those
         figures = {"change": change, **those.figures, "slowest_without_change": slowest_without_change}
         with LOAD_REPORT.open("a") as report:
             report.write(json.dumps(figures) + "\n")
 
     return load
-
-
-@pytest.fixture
-def watched(login):
-    """Two visitors ask for the login page ten times a second while a block runs; what they got in place of it."""
-
-    @contextmanager
-    def watched():
-        failed, done = [], Event()
-
-        def ask():
-            while not done.wait(0.1):
-                try:
-                    status = login().status
-                except OSError as error:
-                    status = error
-                if status != 200:
-                    failed.append(status)
-
-        visitors = [Thread(target=ask) for _ in range(2)]
-        for visitor in visitors:
-            visitor.start()
-        yield failed
-        done.set()
-        for visitor in visitors:
-            visitor.join()
-
-    return watched
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def of_module(requests, module):
 def test_packages_in_the_order_in_which_they_can_be_had(requests):
     assert [request["name"] for request in of_module(requests, "yum")] == [
         ["epel-release"],
-        ["epel-release", "nginx", "python-setuptools", *PYTHON],
+        ["epel-release", "nginx", *PYTHON],
         ["libselinux-python", "policycoreutils-python"],
     ]
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from itertools import count
 
 import pytest
-from conftest import exhaustive, fault, wait_until
+from conftest import USER, exhaustive, fault, wait_until
 
 # Something to do for a run that is to meet with a fault.
 CHANGE = {"omero_web_threads": 2}
@@ -16,15 +16,29 @@ BRIEFLY = "a maintenance page, for a second or two"
 
 
 @pytest.fixture(autouse=True)
-def users(request, watched, play, login):
-    """They are there all the time, and in the end, whatever happened, a plain run succeeds."""
-    with watched() as failures:
+def visited(request, users, play, login):
+    """Users are there all the time, and in the end, whatever happened, a plain run succeeds."""
+    with users() as those:
         yield
         code, output = play()
     assert code == 0, output
     assert login().status == 200
     if request.node.get_closest_marker("fault").args[1] == NOTHING:
-        assert not failures
+        assert those.failures == []
+        assert those.download.is_complete, those.download.error
+
+
+@pytest.fixture(scope="module")
+def packages(variables):
+    """More packages than the scenario has."""
+    return lambda *others: {"omero_web_packages": [*variables["omero_web_packages"], *others]}
+
+
+@pytest.fixture(scope="module")
+def apps(variables):
+    """More apps than the scenario has."""
+    own = variables["omero_web_config_append"]["omero.web.apps"]
+    return lambda *others: {"omero_web_config_append": {"omero.web.apps": [*own, *others]}}
 
 
 @pytest.fixture
@@ -89,9 +103,9 @@ def all_but(host, basedir):
 def killed(host, main_pid):
     """Kill the gunicorn that runs, and wait for the next."""
 
-    def killed(and_then="true"):
+    def killed():
         before = main_pid()
-        host.check_output(f"kill -KILL {before}; {and_then}")
+        host.check_output("kill -KILL %s", before)
         wait_until(lambda: main_pid() not in ("0", before))
 
     return killed
@@ -118,7 +132,8 @@ def test_gunicorn_is_killed(killed, login):
 
 @fault("a crash leaves a pid file that names another process", BRIEFLY, "systemd starts gunicorn again")
 def test_stale_pid_file(killed, login, host, main_pid, basedir):
-    killed(and_then=f"echo 1 > {basedir}/current/var/django.pid")
+    host.check_output("echo 1 > %s/current/var/django.pid", basedir)
+    killed()
     wait_until(lambda: login().status == 200)
     assert f"[RUNNING] (PID {main_pid()})" in host.check_output("omero web status")
 
@@ -192,29 +207,28 @@ BROKEN_APP = "a web app that cannot be imported", NOTHING, "its name and the rea
 
 @exhaustive
 @fault(*BROKEN_APP)
-def test_app_that_is_not_installed(fails):
-    fails("no_such_app cannot be imported", omero_web_config_append={"omero.web.apps": ["no_such_app"]})
+def test_app_that_is_not_installed(fails, apps):
+    fails("no_such_app cannot be imported", **apps("no_such_app"))
 
 
 @fault(*BROKEN_APP)
-def test_app_that_fails_to_import(fails):
+def test_app_that_fails_to_import(fails, apps):
     # It wants a library that the host does not have.
-    apps = {"omero.web.apps": ["django.contrib.gis"]}
-    fails("cannot be collected with omero.web.apps django.contrib.gis.", omero_web_config_append=apps)
+    fails("cannot be collected with omero.web.apps omero_test_app, django.contrib.gis.", **apps("django.contrib.gis"))
 
 
 @fault("a package that does not install", NOTHING, "pip's own reason")
-def test_package_that_does_not_install(fails):
+def test_package_that_does_not_install(fails, packages):
     package = "omero-web-no-such-package"
-    fails(f"No matching distribution found for {package}", omero_web_packages=[package])
+    fails(f"No matching distribution found for {package}", **packages(package))
 
 
 @exhaustive
 @fault("a package index that the host cannot reach", NOTHING, "pip's own reason")
-def test_package_index_out_of_reach(host, fails):
+def test_package_index_out_of_reach(host, fails, packages):
     host.check_output("mv /etc/resolv.conf /etc/resolv.conf.before && echo nameserver 127.0.0.1 > /etc/resolv.conf")
     try:
-        fails("pip says: No connection to the package index: ", omero_web_packages=["django-redis"])
+        fails("pip says: No connection to the package index: ", **packages("django-redis"))
     finally:
         host.check_output("mv /etc/resolv.conf.before /etc/resolv.conf")
 
@@ -239,16 +253,16 @@ TOO_FULL = "a disk that is too full", NOTHING, "how much is free and how much it
 
 @exhaustive
 @fault(*TOO_FULL)
-def test_disk_that_is_too_full_for_a_release(fails, all_but):
+def test_disk_that_is_too_full_for_a_release(fails, all_but, packages):
     with all_but(100):
-        fails("and a release needs 1500", omero_web_packages=["django-redis"])
+        fails("and a release needs 1500", **packages("django-redis"))
 
 
 @exhaustive
 @fault("a disk that becomes full while a release is built", NOTHING, "the reason, from pip or whom it stopped")
-def test_disk_full_during_a_build(fails, all_but):
+def test_disk_full_during_a_build(fails, all_but, packages):
     with all_but(100):
-        fails("No space left on device", omero_web_packages=["django-redis"], omero_web_minimum_free_mb=0)
+        fails("No space left on device", **packages("django-redis"), omero_web_minimum_free_mb=0)
 
 
 @fault(*TOO_FULL)
@@ -262,6 +276,15 @@ def test_full_disk(play, all_but):
     with all_but(0):
         code, output = play()
     assert code == 0, output
+
+
+@fault("a full disk, and gunicorn is killed", BRIEFLY, "systemd starts it again; nobody is logged out")
+def test_gunicorn_is_killed_on_a_full_disk(all_but, killed, login, log_in, who_is):
+    session = log_in(USER)
+    with all_but(0):
+        killed()
+        wait_until(lambda: login().status == 200)
+        assert who_is(session) == USER
 
 
 @fault("a file system that is read-only", NOTHING, "which it is; nothing has changed")
@@ -296,10 +319,10 @@ def test_interrupted_run(play, task, login):
 
 @exhaustive
 @fault(*INTERRUPTED)
-def test_upgrade_that_is_interrupted_after_every_task(play, host, login):
+def test_upgrade_that_is_interrupted_after_every_task(play, host, login, packages):
     for tasks in count(1):
         # The same packages in other words: a release that has to be built.
-        upgrade = {"omero_web_packages": [f"sqlparse>0.0.{tasks}"], "omero_web_threads": 1 + tasks % 2}
+        upgrade = {**packages(f"sqlparse>0.0.{tasks}"), "omero_web_threads": 1 + tasks % 2}
         code, output = play(interrupt_after=tasks, **upgrade)
         assert login().status == 200, tasks
         if code == 0:
@@ -345,14 +368,14 @@ def test_deleted_release(host, basedir, play):
 
 @fault("somebody edits config.xml", NOTHING, "the next run makes a generation of what your variables want")
 def test_edited_configuration(host, basedir, play, live):
-    before = live()
+    before, workers = live(), host.check_output("omero config get omero.web.wsgi_workers")
     edit = 's/(name="omero.web.wsgi_workers" value)="[0-9]*"/\\1="7"/g'
     host.check_output("sed -i -E %s %s/current/etc/grid/config.xml", edit, basedir)
     assert host.check_output("omero config get omero.web.wsgi_workers") == "7"
     code, output = play()
     assert code == 0, output
     assert live() > before
-    assert host.check_output("omero config get omero.web.wsgi_workers") == "5"
+    assert host.check_output("omero config get omero.web.wsgi_workers") == workers
 
 
 @fault("somebody stops OMERO.web", "the maintenance page", "the next run starts it")

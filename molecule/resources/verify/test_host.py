@@ -1,6 +1,7 @@
 """How OMERO.web runs on a converged host: its units, its processes, and who may read and write what."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -19,9 +20,9 @@ OWNERSHIP = {
     "{basedir}/current/etc/grid/config.xml": "root:{group} 640",
     "{basedir}/current/gunicorn.conf.py": "root:root 644",
     "{basedir}/current/manifest": "root:root 644",
-    "{basedir}/current/var": "{user}:{group} 750",
     "{basedir}/acme": "root:root 755",
     "{basedir}/pages": "root:root 755",
+    "{basedir}/current/var": "root:{group} 750",
     "{basedir}/var": "{user}:{group} 750",
     "{basedir}/var/log": "{user}:{group} 750",
     "{basedir}/var/sessions": "{user}:{group} 750",
@@ -43,18 +44,56 @@ for name, setting in WSGIApplication().cfg.settings.items():
 """
 
 
+# Where gunicorn looks for modules once it has loaded OMERO.web.
+PRINT_PATH = """
+import sys
+from gunicorn.app.wsgiapp import WSGIApplication
+sys.argv = ["gunicorn", "--config", "gunicorn.conf.py", "omeroweb.wsgi:application"]
+application = WSGIApplication()
+application.chdir()
+application.wsgi()
+print("\\n".join(sys.path))
+"""
+
+
 @pytest.fixture
-def gunicorn_settings(host, user, basedir, generation):
+def live_unit(generation):
+    return f"omero-web@{generation}.service"
+
+
+@pytest.fixture
+def as_the_service(host, user, basedir, live_unit):
+    """Run a Python program in the environment of the service; what it prints."""
+    environment = host.check_output("systemctl show --property=Environment --value %s", live_unit)
+
+    def as_the_service(program, **variables):
+        more = " ".join(f"{name}={value}" for name, value in variables.items())
+        python = f"runuser -u {user} -- env {environment} {more} {basedir}/current/release/venv/bin/python -"
+        output = host.run(f"cd {basedir}/current/ && {python} <<'PROGRAM'\n{program}\nPROGRAM")
+        assert output.rc == 0, output.stderr
+        return output.stdout
+
+    return as_the_service
+
+
+def writable(host, user, paths):
+    """What a user could write of paths, of all that is below them and of the directories that lead to them."""
+    found = set(host.check_output(f"readlink --canonicalize-missing {' '.join(paths)}").split())
+    parents = {str(parent) for path in found for parent in Path(path).parents}
+    as_user = f"cd / && runuser -u {user} -- find"
+    return [
+        *host.run(f"{as_user} {' '.join(parents)} -maxdepth 0 -writable ! -perm -1000").stdout.split(),
+        *host.run(f"{as_user} {' '.join(found)} -writable ! -type l").stdout.split(),
+    ]
+
+
+@pytest.fixture
+def gunicorn_settings(as_the_service):
     """Let gunicorn tell, as the service would start it, what its settings are under the properties of an OMERODIR."""
-    unit = f"omero-web@{generation}.service"
-    environment = host.check_output("systemctl show --property=Environment --value %s", unit)
 
     def gunicorn_settings(omerodir):
-        python = f"{basedir}/current/release/venv/bin/python"
-        gunicorn = f"runuser -u {user} -- env {environment} OMERODIR={omerodir} OMERO_HOME={omerodir} {python} -"
-        output = host.run(f"cd {basedir}/current && {gunicorn} <<'PROGRAM'\n{PRINT_SETTINGS}\nPROGRAM")
-        assert output.rc == 0, output.stderr
-        return dict(re.findall(r"(?m)^(\w+) = (.*)$", output.stdout))
+        output = as_the_service(PRINT_SETTINGS, OMERODIR=omerodir, OMERO_HOME=omerodir)
+        return dict(re.findall(r"(?m)^(\w+) = (.*)$", output))
 
     return gunicorn_settings
 
@@ -108,9 +147,31 @@ def test_current_is_a_relative_link_and_so_is_its_release(host, basedir, generat
 
 def test_service_user_writes_nothing_but_var(host, user, basedir):
     writable = host.check_output("cd / && runuser -u %s -- find %s -writable", user, basedir).splitlines()
-    var = re.compile(rf"{basedir}/(generations/\d+/)?var(/|$)")
-    assert writable
-    assert [path for path in writable if not var.match(path)] == []
+    assert f"{basedir}/var" in writable
+    assert [path for path in writable if path != f"{basedir}/var" and not path.startswith(f"{basedir}/var/")] == []
+
+
+def test_service_user_writes_nothing_that_is_executed(host, user, basedir, live_unit, as_the_service):
+    starts = host.check_output("systemctl show %s", live_unit)
+    programs = re.findall(r"(?m)^Exec\w+=\{ path=(\S+)", starts)
+    assert programs
+    environment = host.check_output("systemctl show --property=Environment --value %s", live_unit)
+    directories = re.search(r"\bPATH=(\S+)", environment)[1].split(":")
+    modules = as_the_service(PRINT_PATH).split()
+    assert f"{basedir}/current" in modules
+    assert writable(host, user, [*programs, *directories, *modules]) == []
+
+
+def test_service_user_writes_nothing_that_nginx_serves(host, user, basedir):
+    served = re.findall(r"(?m)^\s*(?:root|alias)\s+(\S+);", host.check_output("nginx -T -q"))
+    assert f"{basedir}/maintenance" in served
+    assert writable(host, user, served) == []
+
+
+def test_exposure(host, live_unit):
+    if int(host.check_output("systemctl --version").split()[1]) < 252:
+        pytest.skip("older versions of systemd have another scale, or none")
+    host.check_output("systemd-analyze security --no-pager --threshold=15 %s", live_unit)
 
 
 @pytest.mark.parametrize("secret", ["current/etc/grid/config.xml", "var/django_secret_key"])
@@ -131,6 +192,23 @@ def test_omero_command(host, variables, properties, main_pid, who):
 def test_gunicorn_runs_as_many_workers_as_configured(host, main_pid, properties):
     workers = host.check_output("pgrep --parent %s", main_pid()).split()
     assert len(workers) == int(properties["omero.web.wsgi_workers"])
+
+
+def test_workers_are_as_many_as_wanted_or_as_the_cores_call_for(host, properties, variables):
+    cores = int(host.check_output("nproc --all"))
+    wanted = variables["omero_web_workers"] or 2 * cores + 1
+    assert properties["omero.web.wsgi_workers"] == str(wanted)
+
+
+def test_variables_become_properties(properties, variables):
+    for name, variable in {
+        "omero.web.wsgi_worker_class": "omero_web_worker_class",
+        "omero.web.wsgi_threads": "omero_web_threads",
+        "omero.web.wsgi_worker_connections": "omero_web_worker_connections",
+        "omero.web.wsgi_timeout": "omero_web_timeout",
+        "omero.web.application_server.max_requests": "omero_web_max_requests",
+    }.items():
+        assert properties[name] == str(variables[variable]), name
 
 
 def test_gunicorn_follows_the_properties(basedir, gunicorn_settings, properties, variables):

@@ -7,14 +7,19 @@ secret, and knows neither a misspelt variable nor a port or a path. Runs on the 
 import difflib
 import json
 import re
+import runpy
 from collections.abc import Mapping
+from importlib.machinery import PathFinder
 
+from ansible.constants import DEFAULT_MODULE_UTILS_PATH
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.collections import is_string
 from ansible.module_utils.parsing.convert_bool import BOOLEANS
 from ansible.plugins.action import ActionBase
 
 PREFIX = "omero_web_"
+# The rule of the module omero_config, which comes into play when a release is built. Only modules can import it.
+secrecy = runpy.run_path(PathFinder.find_spec("omero_config", DEFAULT_MODULE_UTILS_PATH).origin)["secrecy"]
 UNDEFINED = re.compile(r"'\w+' is undefined|has no attribute '\w+'")
 
 # What the role takes for each type. It uses values as they are, so nothing counts that would have to be converted
@@ -48,7 +53,8 @@ KEYS = {"omero_web_headers": (re.compile(r"[A-Za-z][\w-]*"), "name of a header; 
 # What an argument spec cannot say.
 CONSTRAINTS = {
     **dict.fromkeys(("omero_web_http_port", "omero_web_https_port", "omero_web_servers[].port"), between(1, 65535)),
-    **dict.fromkeys(("omero_web_workers", "omero_web_threads", "omero_web_worker_connections"), at_least(1)),
+    **dict.fromkeys(("omero_web_threads", "omero_web_worker_connections"), at_least(1)),
+    "omero_web_workers": at_least(0),
     **dict.fromkeys(("omero_web_timeout", "omero_web_graceful_timeout", "omero_web_start_timeout"), at_least(1)),
     "omero_web_download_timeout": at_least(1),
     **dict.fromkeys(("omero_web_max_requests", "omero_web_minimum_free_mb", "omero_web_generation"), at_least(0)),
@@ -126,13 +132,15 @@ def problems_of_options(name, value, option):
             yield f"{name} has no {key}; give it one."
 
 
-def problems_of_keys(name, value, option):
+def problems_of_keys(name, dictionary, option):
     """Where a colon is forgotten, the key of a secret is the secret itself: its place is told, not its text."""
     pattern, expected = KEYS.get(name, PROPERTY)
-    for place, key in enumerate(value, start=1):
+    for place, (key, value) in enumerate(dictionary.items(), start=1):
         if not pattern.fullmatch(str(key)):
             which = f"number {place}" if option.get("no_log") else json.dumps(str(key))
             yield f"{name} has the key {which}, which is no {expected}."
+        elif not option.get("no_log") and secrecy(key, value):
+            yield f"{name} has {key}, which {secrecy(key, value)}; give it in omero_web_secrets, which are never shown."
 
 
 def problems_of_tls(values):

@@ -6,6 +6,7 @@ how a worker becomes ready: loaded, warmed with a first page, and only then anno
 import os
 import shlex
 import socket
+import tempfile
 from wsgiref.util import setup_testing_defaults
 
 from gunicorn.config import Config
@@ -20,13 +21,17 @@ if _properties.get("omero.web.wsgi_worker_class") == "gevent":
 
     monkey.patch_all()
 
+# Sessions are there. On a full disk, Python would look for another place.
+tempfile.tempdir = os.environ["TMPDIR"]
+
 from omeroweb import settings  # noqa: E402
 
 # Gunicorn would report READY before its workers have loaded OMERO.web: the last worker reports it instead.
 _notify_socket = os.environ.pop("NOTIFY_SOCKET", None)
 
 bind = "%s:%s" % (settings.APPLICATION_SERVER_HOST, settings.APPLICATION_SERVER_PORT)
-pidfile = os.path.join(_OMERODIR, "var", "django.pid")
+# A link, which gunicorn would replace.
+pidfile = os.path.realpath(os.path.join(_OMERODIR, "var", "django.pid"))
 workers = settings.WSGI_WORKERS
 worker_class = settings.WSGI_WORKER_CLASS
 threads = settings.WSGI_THREADS

@@ -1,9 +1,13 @@
-from hashlib import shake_128
+import socket
+from contextlib import closing
+from hashlib import sha256
 
-from django.http import JsonResponse, StreamingHttpResponse
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
-from omeroweb.connector import Connector
+from django.views.decorators.csrf import csrf_exempt
 from omeroweb.webclient.decorators import render_response
+
+from .sessions import logged_in_user
 
 BLOCK = 65536
 
@@ -11,11 +15,33 @@ BLOCK = 65536
 def download(request):
     """Stream ?blocks=, each with bytes that follow from its number alone, no faster than they are taken."""
     blocks = int(request.GET["blocks"])
-    return StreamingHttpResponse(
-        (shake_128(b"%d" % number).digest(BLOCK) for number in range(blocks)),
-        content_type="application/octet-stream",
-        headers={"Content-Length": blocks * BLOCK},
-    )
+    response = StreamingHttpResponse((block(number) for number in range(blocks)), "application/octet-stream")
+    response["Content-Length"] = blocks * BLOCK
+    return response
+
+
+def block(number):
+    pattern = sha256(b"%d" % number).digest()
+    return pattern * (BLOCK // len(pattern))
+
+
+def reach(request):
+    """Connect to the ?port= of this host, or to the unix socket at ?path=, as to a cache of sessions."""
+    if "path" in request.GET:
+        family, address = socket.AF_UNIX, request.GET["path"]
+    else:
+        family, address = socket.AF_INET, ("127.0.0.1", int(request.GET["port"]))
+    with closing(socket.socket(family)) as connection:
+        connection.connect(address)
+    return HttpResponse()
+
+
+@csrf_exempt
+def upload(request):
+    """Say what arrived, and as which of Django's kinds of files, which tells where it was kept meanwhile."""
+    uploaded = request.FILES["file"]
+    digest = sha256(b"".join(uploaded.chunks())).hexdigest()
+    return JsonResponse({"sha256": digest, "kind": type(uploaded).__name__})
 
 
 def top_links(request):
@@ -27,8 +53,7 @@ def top_links(request):
 
 def user(request):
     """Say who is logged in, by the session that OMERO.web keeps."""
-    connector = Connector.from_session(request)
-    return JsonResponse({"user": connector and connector.user_id})
+    return JsonResponse({"user": logged_in_user(request.session)})
 
 
 def headers(request):

@@ -3,8 +3,8 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.core.management import BaseCommand
-from django.http import HttpRequest
-from omeroweb.connector import Connector
+
+from omero_test_app.sessions import log_in
 
 
 class Command(BaseCommand):
@@ -14,8 +14,7 @@ class Command(BaseCommand):
         parser.add_argument("user", type=int, help="the user's id")
 
     def handle(self, user, **options):
-        request = HttpRequest()
-        request.session = import_module(settings.SESSION_ENGINE).SessionStore()
-        Connector(server_id=1, is_secure=True, omero_session_key=str(uuid4()), user_id=user).to_session(request)
-        request.session.save()
-        self.stdout.write(request.session.session_key)
+        session = import_module(settings.SESSION_ENGINE).SessionStore()
+        log_in(session, user, str(uuid4()))
+        session.save()
+        self.stdout.write(session.session_key)
