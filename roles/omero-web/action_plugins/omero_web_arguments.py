@@ -27,9 +27,11 @@ UNDEFINED = re.compile(r"'\w+' is undefined|has no attribute '\w+'")
 KINDS = {
     "bool": (lambda value: str(value).lower() in BOOLEANS, "true or false"),
     "dict": (lambda value: isinstance(value, Mapping), "a dictionary"),
+    "float": (lambda value: re.fullmatch(r"-?\d+(\.\d+)?", str(value)), "a number"),
     "int": (lambda value: re.fullmatch(r"-?\d+", str(value)), "a whole number"),
     "list": (lambda value: isinstance(value, list), "a list"),
     "path": (is_string, "a path"),
+    "raw": (lambda value: True, "anything"),
     "str": (is_string, "text; put it in quotes"),
 }
 
@@ -119,8 +121,10 @@ def problems_of_value(name, value, option):
         expected = f"one of {', '.join(choices)}" if "choices" in option else expected
         yield f"{name} is {shown(value, option)}; it must be {expected}."
     elif option["type"] == "list":
+        # What is in a list within a list is OMERO.web's own affair.
+        element_option = {**option, "type": option["elements"], "elements": "raw"}
         for index, element in enumerate(value):
-            yield from problems_of_value(f"{name}[{index}]", element, {**option, "type": option["elements"]})
+            yield from problems_of_value(f"{name}[{index}]", element, element_option)
     elif option["type"] == "dict":
         yield from (problems_of_options if "options" in option else problems_of_keys)(name, value, option)
 
