@@ -37,7 +37,7 @@ exhaustive = pytest.mark.skipif(os.environ.get("OMERO_WEB_FAULTS") != "all", rea
 
 
 def fault(what, users_see, you_see):
-    """What a test injects, in the words of the README's table, which is made of these (tests/readme_tables.py)."""
+    """What a test injects, in the words of docs/reliability.md, whose table is made of these (tests/tables.py)."""
     return pytest.mark.fault(what, users_see, you_see)
 
 
