@@ -190,8 +190,6 @@ from ansible.module_utils.omero_config import (
     as_property,
     dictionary,
     first_line,
-    holds_secret,
-    is_secret_name,
     items_inside,
     masked,
     open_config,
@@ -200,6 +198,7 @@ from ansible.module_utils.omero_config import (
     read_file,
     real_path,
     run_module,
+    secrecy,
     secret_dictionary,
     without_userinfo,
 )
@@ -251,10 +250,8 @@ def _problems_of_property(key, value):
 
 
 def _problems_of_secrecy(key, value):
-    if value is None or not (is_secret_name(key) or holds_secret(value)):
-        return []
-    what = 'has the name of a secret' if is_secret_name(key) else 'has a secret inside its value'
-    return ['%s %s; give it in secrets, which are never shown.' % (key, what)]
+    what = secrecy(key, value)
+    return ['%s %s; give it in secrets, which are never shown.' % (key, what)] if what else []
 
 
 def problems_of_ownership(owner, group):

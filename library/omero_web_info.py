@@ -114,6 +114,11 @@ python:
   type: dict
   returned: always
   sample: {version: 3.11.2, tag: cp311}
+cores:
+  description: How many processor cores the host has online.
+  type: int
+  returned: always
+  sample: 4
 missing_packages:
   description: Those of O(packages) that are not installed.
   type: list
@@ -184,6 +189,15 @@ booleans_off:
   type: list
   elements: str
   returned: always
+nginx:
+  description: The version of nginx, V(0) where it is not installed.
+  type: str
+  returned: always
+  sample: 1.22.1
+ipv6:
+  description: Whether the host has IPv6.
+  type: bool
+  returned: always
 closed_ports:
   description: Those of O(ports) that are not open in firewalld's default zone, none where firewalld does not run.
   type: list
@@ -197,6 +211,7 @@ import grp
 import hashlib
 import io
 import json
+import multiprocessing
 import os
 import pwd
 import re
@@ -394,6 +409,13 @@ class Commands(object):
         dummy, output = self.run("systemctl", "--version")
         return int(re.match(r"systemd (\d+)", output).group(1))
 
+    def nginx(self):
+        """Return its version, which it tells on standard error."""
+        command = self.module.get_bin_path("nginx")
+        dummy, dummy, message = self.module.run_command([command, "-v"]) if command else (1, "", "")
+        found = re.search(r"nginx/([\d.]+)", message)
+        return found.group(1) if found else "0"
+
     def selinux(self):
         """Hosts that never had SELinux lack even the command."""
         command = self.module.get_bin_path("getenforce")
@@ -449,6 +471,7 @@ def main():
         changed=False,
         time=now,
         python=commands.python(module.params["python"]),
+        cores=multiprocessing.cpu_count(),
         missing_packages=commands.missing_packages(module.params["packages"]),
         free_bytes=free,
         read_only=read_only,
@@ -461,6 +484,8 @@ def main():
         astray=astray(basedir, current, module.params["installed"]),
         units=commands.units(list(OMERO_WEB_UNITS) + module.params["units"]),
         systemd=commands.systemd(),
+        nginx=commands.nginx(),
+        ipv6=os.path.exists("/proc/net/if_inet6"),
         selinux=commands.selinux(),
         booleans_off=commands.booleans_off(module.params["booleans"]),
         closed_ports=commands.closed_ports(module.params["ports"]),

@@ -87,6 +87,15 @@ def holds_secret(value):
     return any(name is not None and is_secret_name(name) for name, _value in items_inside(value))
 
 
+def secrecy(key, value):
+    """What makes a property a secret, in words; None for one that anyone may see."""
+    if value is None:
+        return None
+    if is_secret_name(key):
+        return 'has the name of a secret'
+    return 'has a secret inside its value' if holds_secret(value) else None
+
+
 def masked(key, value, public=None):
     """The value of a property, native or text, as anyone may see it.
 
@@ -94,7 +103,7 @@ def masked(key, value, public=None):
     """
     if value is None:
         return None
-    if is_secret_name(key) or holds_secret(value) or public is not None and key not in public:
+    if secrecy(key, value) or public is not None and key not in public:
         return MASK
     return without_userinfo(value)
 

@@ -3,13 +3,15 @@
 import json
 import os
 import re
+import ssl
 import subprocess
 import time
 from collections import namedtuple
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.parse import urljoin
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 from uuid import uuid4
 
 import pytest
@@ -23,6 +25,15 @@ LOAD_REPORT = INVENTORY.with_name("load.jsonl")
 USER = 7
 
 Answer = namedtuple("Answer", "status headers body")
+# Test hosts have certificates that nobody has issued.
+UNVERIFIED = ssl._create_unverified_context()
+
+
+class ShowRedirects(HTTPRedirectHandler):
+    """In place of following them."""
+
+    def redirect_request(self, *_):
+        return None
 
 
 exhaustive = pytest.mark.skipif(os.environ.get("OMERO_WEB_FAULTS") != "all", reason="a part of `make faults`")
@@ -79,6 +90,18 @@ def generation(host, basedir):
     return Path(host.file(f"{basedir}/current").linked_to).name
 
 
+@pytest.fixture(scope="module")
+def version(host, basedir):
+    """The version of OMERO.web that is live."""
+    return json.loads(host.file(f"{basedir}/current/manifest").content)["omero_web"]
+
+
+@pytest.fixture(scope="module")
+def has_brotli(host):
+    """Whether the operating system has Brotli for its nginx."""
+    return host.system_info.distribution == "debian" and int(host.system_info.release.split(".")[0]) >= 12
+
+
 @pytest.fixture
 def main_pid(host, live):
     """Tell the process id of the gunicorn master that runs now, 0 if there is none."""
@@ -92,13 +115,20 @@ def properties(host):
 
 
 @pytest.fixture(scope="module")
-def ask(variables):
-    """Ask the host's nginx for a path, as a browser elsewhere would."""
-    site = f"http://{variables['ansible_host']}:{variables['omero_web_http_port']}"
+def site(variables):
+    """The URL of the host's nginx, as a browser elsewhere has it."""
+    scheme = "https" if variables["omero_web_tls_certificate"] else "http"
+    return f"{scheme}://{variables['ansible_host']}:{variables[f'omero_web_{scheme}_port']}"
 
-    def ask(path, **headers):
+
+@pytest.fixture(scope="module")
+def ask(site):
+    """Ask the site for a path, or anybody for a URL; POST if there is something to post."""
+    opener = build_opener(HTTPSHandler(context=UNVERIFIED), ShowRedirects)
+
+    def ask(path, post=None, **headers):
         try:
-            response = urlopen(Request(site + path, headers=headers), timeout=30)
+            response = opener.open(Request(urljoin(site, path), data=post, headers=headers), timeout=30)
         except HTTPError as error:
             response = error
         with response:

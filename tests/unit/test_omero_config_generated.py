@@ -16,7 +16,7 @@ import tempfile
 
 import omero_config
 import pytest
-from ansible.module_utils.omero_config import as_property
+from ansible.module_utils.omero_config import as_property, holds_secret
 from ansible.module_utils.six import PY2, StringIO, text_type
 from conftest import content_of, read_properties, run_module, tally, write
 from hypothesis import assume, given
@@ -173,7 +173,7 @@ items = st.recursive(
 @pytest.mark.omero
 @given(st.sampled_from(LISTS), st.none() | st.lists(items, max_size=3), st.lists(items, min_size=1, max_size=3))
 def test_same_as_omero_config_append(key, start, appended):
-    assume(not any(omero_config.holds_secret(value) for value in (start, appended)))
+    assume(not any(holds_secret(value) for value in (start, appended)))
     with omerodir() as (_ours, path), omerodir() as (_theirs, other):
         omero = CommandLine(other)
         if start is not None:
@@ -232,7 +232,7 @@ web_configurations = st.sets(st.sampled_from(sorted(WEB_VALUES)), max_size=6).fl
 @pytest.mark.omero
 @given(web_configurations)
 def test_omero_web_reads_what_was_given(configuration):
-    assume(not any(omero_config.holds_secret(value) for value in configuration.values()))
+    assume(not any(holds_secret(value) for value in configuration.values()))
     with omerodir() as (directory, path):
         apply(path, settings=configuration, validate='strict')
         settings = omeroweb_settings(directory)

@@ -53,8 +53,10 @@ def test_defaults_are_right(name):
 
 
 def test_constraints_are_on_variables_that_exist():
-    options = set(SPEC) | {f"omero_web_servers.{name}" for name in SPEC["omero_web_servers"]["options"]}
-    assert set(arguments.CONSTRAINTS) <= options
+    elements = {f"{name}[]" for name, option in SPEC.items() if option["type"] == "list"}
+    keys = {f"{name}[].{key}" for name, option in SPEC.items() for key in option.get("options", ())}
+    assert set(arguments.CONSTRAINTS) <= set(SPEC) | elements | keys
+    assert set(arguments.KEYS) <= set(SPEC)
 
 
 @pytest.mark.parametrize(
@@ -104,11 +106,11 @@ def test_right_values(name, value):
         ("omero_web_prefix", "omero", '"omero"', "a path such as /omero, without a slash at its end, or empty"),
         ("omero_web_prefix", "/omero/", '"/omero/"', "a path such as /omero, without a slash at its end, or empty"),
         ("omero_web_worker_class", "eventlet", '"eventlet"', "one of sync, gevent"),
-        ("omero_web_workers", 0, "0", "a whole number, 1 or more"),
-        ("omero_web_workers", 2.5, "2.5", "a whole number, 1 or more"),
-        ("omero_web_workers", True, "true", "a whole number, 1 or more"),
-        ("omero_web_workers", "", '""', "a whole number, 1 or more"),
-        ("omero_web_workers", None, "empty", "a whole number, 1 or more"),
+        ("omero_web_workers", -1, "-1", "a whole number, 0 or more"),
+        ("omero_web_workers", 2.5, "2.5", "a whole number, 0 or more"),
+        ("omero_web_workers", True, "true", "a whole number, 0 or more"),
+        ("omero_web_workers", "", '""', "a whole number, 0 or more"),
+        ("omero_web_workers", None, "empty", "a whole number, 0 or more"),
         ("omero_web_basedir", "opt/web", '"opt/web"', "an absolute path, such as /opt/omero/web"),
         ("omero_web_user", "root", '"root"', "the name of a user other than root"),
         ("omero_web_keep_generations", 21, "21", "a whole number from 1 to 20"),
@@ -124,6 +126,22 @@ def test_key_that_is_no_property():
     assert problems("omero_web_config", {"omero.web.debug": True, "debug": True}) == [
         'omero_web_config has the key "debug", which is no OMERO property; a property is dotted, as omero.web.debug.'
     ]
+
+
+@pytest.mark.parametrize(
+    "name, properties, reason",
+    [
+        ("omero_web_config", {"omero.web.public.password": SECRET}, "has the name of a secret"),
+        ("omero_web_config", {"omero.web.caches": {"a": {"PASSWORD": SECRET}}}, "has a secret inside its value"),
+        ("omero_web_config_append", {"omero.web.x": [{"token": SECRET}]}, "has a secret inside its value"),
+    ],
+)
+def test_secret_among_what_anyone_may_see(name, properties, reason):
+    (key,) = properties
+    assert problems(name, properties) == [
+        f"{name} has {key}, which {reason}; give it in omero_web_secrets, which are never shown."
+    ]
+    assert problems("omero_web_secrets", properties) == []
 
 
 def test_wrong_elements_are_told_by_their_place():
@@ -199,7 +217,7 @@ def test_run_says_all_that_is_wrong_at_once_and_no_secret(run):
     assert SECRET not in output
     for sentence in (
         "omero_web_worker is not a variable of the role omero-web; did you mean omero_web_workers?",
-        'omero_web_workers is "many"; it must be a whole number, 1 or more.',
+        'omero_web_workers is "many"; it must be a whole number, 0 or more.',
         "omero_web_secrets cannot be evaluated: 'vaulted' is undefined.",
         "omero_web_wsgi_args cannot be evaluated: its template is wrong",
         "omero_web_prefix cannot be evaluated: its template is wrong",

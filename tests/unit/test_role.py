@@ -13,10 +13,11 @@ from ansible.module_utils.common.parameters import DEFAULT_TYPE_VALIDATORS
 ROOT = Path(__file__).parents[2]
 ROLE = ROOT / "roles/omero-web"
 TASKS = sorted(ROLE.glob("tasks/*.yml"))
-VARS = sorted(ROLE.glob("vars/*.yml"))
+CONSTANTS = sorted(ROLE.glob("vars/main/*.yml"))
+SYSTEMS = sorted(ROLE.glob("vars/*.yml"))
 ENTRY_POINTS = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"].values()
 SPEC = {name: option for entry_point in ENTRY_POINTS for name, option in entry_point["options"].items()}
-CODE = "\n".join(path.read_text() for path in (*TASKS, *VARS, *sorted(ROLE.glob("templates/*"))))
+CODE = "\n".join(path.read_text() for path in (*TASKS, *CONSTANTS, *SYSTEMS, *sorted(ROLE.glob("templates/*"))))
 # They have names like variables, but are none.
 PLUGINS = {path.stem for path in (*ROOT.glob("library/*.py"), *ROLE.glob("action_plugins/*.py"))}
 
@@ -64,12 +65,12 @@ def test_every_constant_is_used_and_every_used_one_is_defined():
 
 
 def test_constants_are_named_as_such():
-    for path in VARS:
+    for path in CONSTANTS + SYSTEMS:
         assert all(name.startswith("_omero_web_") for name in yaml.safe_load(path.read_text())), path.name
 
 
 def test_operating_systems_set_the_same_constants():
-    per_system = [set(yaml.safe_load(path.read_text())) for path in VARS if path.name != "main.yml"]
+    per_system = [set(yaml.safe_load(path.read_text())) for path in SYSTEMS]
     assert all(constants == per_system[0] for constants in per_system)
 
 

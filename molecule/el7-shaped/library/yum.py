@@ -27,7 +27,6 @@ CATALOGUE = {
     "openssl-devel": (BASE, ["libssl-dev"]),
     "policycoreutils-python": (BASE, []),
     "python-devel": (BASE, ["python2.7-dev"]),
-    "python-setuptools": (BASE, ["python-pkg-resources"]),
     "python-virtualenv": (BASE, ["virtualenv"]),
     "python3": (BASE, ["python3-venv"]),
     "python3-devel": (BASE, ["python3-dev"]),

@@ -36,7 +36,7 @@ def of_module(requests, module):
 def test_packages_in_the_order_in_which_they_can_be_had(requests):
     assert [request["name"] for request in of_module(requests, "yum")] == [
         ["epel-release"],
-        ["epel-release", "nginx", "python-setuptools", *PYTHON],
+        ["epel-release", "nginx", *PYTHON],
         ["libselinux-python", "policycoreutils-python"],
     ]
 
@@ -72,7 +72,7 @@ def test_selinux_is_told_of_ports_files_and_booleans(requests, basedir):
     contexts = of_module(requests, "community.general.sefcontext")
     assert {request["target"]: request["setype"] for request in contexts} == {
         f"{basedir}/releases/[^/]+/static(/.*)?": "httpd_sys_content_t",
-        f"{basedir}/maintenance(/.*)?": "httpd_sys_content_t",
+        f"{basedir}/(acme|pages)(/.*)?": "httpd_sys_content_t",
         f"{basedir}/var/log(/.*)?": "var_log_t",
     }
     booleans = of_module(requests, "ansible.posix.seboolean")

@@ -21,7 +21,8 @@ OWNERSHIP = {
     "{basedir}/current/gunicorn.conf.py": "root:root 644",
     "{basedir}/current/manifest": "root:root 644",
     "{basedir}/current/var": "root:{group} 750",
-    "{basedir}/maintenance": "root:root 755",
+    "{basedir}/acme": "root:root 755",
+    "{basedir}/pages": "root:root 755",
     "{basedir}/var": "{user}:{group} 750",
     "{basedir}/var/log": "{user}:{group} 750",
     "{basedir}/var/sessions": "{user}:{group} 750",
@@ -163,7 +164,7 @@ def test_service_user_writes_nothing_that_is_executed(host, user, basedir, live_
 
 def test_service_user_writes_nothing_that_nginx_serves(host, user, basedir):
     served = re.findall(r"(?m)^\s*(?:root|alias)\s+(\S+);", host.check_output("nginx -T -q"))
-    assert f"{basedir}/maintenance" in served
+    assert f"{basedir}/pages" in served
     assert writable(host, user, served) == []
 
 
@@ -191,6 +192,23 @@ def test_omero_command(host, variables, properties, main_pid, who):
 def test_gunicorn_runs_as_many_workers_as_configured(host, main_pid, properties):
     workers = host.check_output("pgrep --parent %s", main_pid()).split()
     assert len(workers) == int(properties["omero.web.wsgi_workers"])
+
+
+def test_workers_are_as_many_as_wanted_or_as_the_cores_call_for(host, properties, variables):
+    cores = int(host.check_output("nproc --all"))
+    wanted = variables["omero_web_workers"] or 2 * cores + 1
+    assert properties["omero.web.wsgi_workers"] == str(wanted)
+
+
+def test_variables_become_properties(properties, variables):
+    for name, variable in {
+        "omero.web.wsgi_worker_class": "omero_web_worker_class",
+        "omero.web.wsgi_threads": "omero_web_threads",
+        "omero.web.wsgi_worker_connections": "omero_web_worker_connections",
+        "omero.web.wsgi_timeout": "omero_web_timeout",
+        "omero.web.application_server.max_requests": "omero_web_max_requests",
+    }.items():
+        assert properties[name] == str(variables[variable]), name
 
 
 def test_gunicorn_follows_the_properties(basedir, gunicorn_settings, properties, variables):

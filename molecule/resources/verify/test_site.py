@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from hashlib import sha256
 
 import pytest
 from conftest import wait_until
@@ -30,13 +31,64 @@ def test_login_page(login):
     assert b"OMERO.web" in page.body
 
 
-def test_static_files_come_compressed_where_wanted(ask, static_file):
-    plain = ask(static_file)
+@pytest.mark.parametrize("accepted", ["gzip", "gzip, deflate", "br;q=0, gzip"])
+def test_static_files_come_in_gzip(ask, static_file, accepted):
+    compressed = ask(static_file, **{"Accept-Encoding": accepted})
+    assert compressed.headers["Content-Encoding"] == "gzip"
+    assert compressed.headers["Vary"] == "Accept-Encoding"
+    assert gzip.decompress(compressed.body) == ask(static_file).body
+
+
+@pytest.mark.parametrize("accepted", ["br", "gzip, deflate, br, zstd"])
+def test_static_files_come_in_brotli_where_nginx_has_it(host, basedir, ask, static_file, has_brotli, accepted):
+    if not has_brotli:
+        assert ask(static_file, **{"Accept-Encoding": accepted}).headers["Content-Encoding"] != "br"
+        return
+    compressed = ask(static_file, **{"Accept-Encoding": accepted})
+    assert compressed.headers["Content-Encoding"] == "br"
+    file = f"{basedir}/current/release{static_file}.br"
+    assert compressed.body == host.file(file).content
+    unpacked = host.check_output("brotli --decompress --stdout %s | sha256sum", file)
+    assert unpacked.split()[0] == sha256(ask(static_file).body).hexdigest()
+
+
+@pytest.mark.parametrize("accepted", ["identity", "zstd", "*;q=0"])
+def test_static_files_come_as_they_are_where_nothing_else_is_accepted(ask, static_file, accepted):
+    plain = ask(static_file, **{"Accept-Encoding": accepted})
     assert plain.status == 200
     assert "Content-Encoding" not in plain.headers
-    compressed = ask(static_file, **{"Accept-Encoding": "gzip"})
-    assert compressed.headers["Content-Encoding"] == "gzip"
-    assert gzip.decompress(compressed.body) == plain.body
+    assert plain.headers["Vary"] == "Accept-Encoding", "or a cache on the way gives it to others"
+
+
+@pytest.mark.parametrize(
+    ("url", "lifetime"),
+    [
+        ("webclient/css/layout.css?_{version}", "max-age=31536000, immutable"),
+        ("webclient/css/layout.css?_{version}-ice36-b105", "max-age=31536000, immutable"),
+        ("webclient/css/layout.css", "no-cache"),
+        # By a page from before an upgrade, which would have the wrong one for a year after going back.
+        ("webclient/css/layout.css?_5.0.0", "no-cache"),
+        ("webclient/css/layout.css?_{version}0", "no-cache"),
+        ("webclient/css/absent.css?_{version}", None),
+        # Of apps, which may be upgraded without OMERO.web but put its version into their URLs.
+        ("3rdparty/panojs-2.0.0/panojs.css?_{version}", "no-cache"),
+    ],
+)
+def test_what_stays_in_browsers(ask, version, url, lifetime):
+    assert ask("/static/" + url.format(version=version)).headers["Cache-Control"] == lifetime
+
+
+def test_pages_do_not_stay_in_browsers(login):
+    assert "Cache-Control" not in login().headers
+
+
+@pytest.mark.parametrize("accepted", ["identity", "gzip"])
+def test_static_files_are_not_sent_again(ask, static_file, accepted):
+    first = ask(static_file, **{"Accept-Encoding": accepted})
+    for condition in ({"If-None-Match": first.headers["ETag"]}, {"If-Modified-Since": first.headers["Last-Modified"]}):
+        again = ask(static_file, **{"Accept-Encoding": accepted}, **condition)
+        assert (again.status, again.body) == (304, b"")
+        assert again.headers["Cache-Control"] == "no-cache"
 
 
 def test_nginx_goes_on_while_omero_web_is_stopped(ask, login, static_file, stopped_site):

@@ -7,15 +7,19 @@ secret, and knows neither a misspelt variable nor a port or a path. Runs on the 
 import difflib
 import json
 import re
+import runpy
 from collections.abc import Mapping
+from importlib.machinery import PathFinder
 
+from ansible.constants import DEFAULT_MODULE_UTILS_PATH
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.collections import is_string
 from ansible.module_utils.parsing.convert_bool import BOOLEANS
 from ansible.plugins.action import ActionBase
 
 PREFIX = "omero_web_"
-PROPERTY = re.compile(r"[A-Za-z][\w-]*(\.[\w-]+)+")
+# The rule of the module omero_config, which comes into play when a release is built. Only modules can import it.
+secrecy = runpy.run_path(PathFinder.find_spec("omero_config", DEFAULT_MODULE_UTILS_PATH).origin)["secrecy"]
 UNDEFINED = re.compile(r"'\w+' is undefined|has no attribute '\w+'")
 
 # What the role takes for each type. It uses values as they are, so nothing counts that would have to be converted
@@ -42,13 +46,33 @@ def like(pattern, example):
     return lambda value: re.fullmatch(pattern, str(value)), example
 
 
+# What the keys of a dictionary are, where these are the site's to choose.
+PROPERTY = re.compile(r"[A-Za-z][\w-]*(\.[\w-]+)+"), "OMERO property; a property is dotted, as omero.web.debug"
+KEYS = {"omero_web_headers": (re.compile(r"[A-Za-z][\w-]*"), "name of a header; such a name is X-Frame-Options")}
+
 # What an argument spec cannot say.
 CONSTRAINTS = {
-    **dict.fromkeys(("omero_web_http_port", "omero_web_servers.port"), between(1, 65535)),
-    **dict.fromkeys(("omero_web_workers", "omero_web_threads", "omero_web_worker_connections"), at_least(1)),
+    **dict.fromkeys(("omero_web_http_port", "omero_web_https_port", "omero_web_servers[].port"), between(1, 65535)),
+    **dict.fromkeys(("omero_web_threads", "omero_web_worker_connections"), at_least(1)),
+    "omero_web_workers": at_least(0),
     **dict.fromkeys(("omero_web_timeout", "omero_web_graceful_timeout", "omero_web_start_timeout"), at_least(1)),
     "omero_web_download_timeout": at_least(1),
     **dict.fromkeys(("omero_web_max_requests", "omero_web_minimum_free_mb", "omero_web_generation"), at_least(0)),
+    **dict.fromkeys(("omero_web_logins_per_minute", "omero_web_hsts_seconds"), at_least(0)),
+    "omero_web_tls_certificate": like(
+        r"self-signed|/\S+|-----BEGIN CERTIFICATE-----(?s:.)+|",
+        "a path on the host, the text of a certificate (-----BEGIN CERTIFICATE-----), self-signed, or empty",
+    ),
+    "omero_web_tls_key": like(
+        r"/\S+|-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.)+|",
+        "a path on the host, the text of a private key (-----BEGIN PRIVATE KEY-----), or empty",
+    ),
+    "omero_web_health_path": like(r"(/[\w.~-]+)+|", "a path such as /healthz, or empty"),
+    "omero_web_private_paths[]": like(r"(/[\w.~-]+)+", "a path such as /metrics"),
+    **dict.fromkeys(
+        ("omero_web_trusted_proxies[]", "omero_web_private_clients[]"),
+        like(r"[0-9a-fA-F.:]+(/\d+)?", "an address, such as 192.0.2.10, or a network, such as 192.0.2.0/24"),
+    ),
     "omero_web_lock_timeout": at_least(0),
     "omero_web_limit_nofile": at_least(64),
     "omero_web_keep_generations": between(1, 20),
@@ -63,7 +87,7 @@ CONSTRAINTS = {
     "omero_web_basedir": like(r"(/[\w.+-]+)+", "an absolute path, such as /opt/omero/web"),
     "omero_web_user": like(r"(?!root$)[a-z_][a-z0-9_-]*", "the name of a user other than root"),
     "omero_web_group": like(r"[a-z_][a-z0-9_-]*", "the name of a group"),
-    "omero_web_servers.host": like(r"[\w.:-]+", "a host name or an address"),
+    "omero_web_servers[].host": like(r"[\w.:-]+", "a host name or an address"),
     "omero_web_server_names": (len, "a list of at least one name"),
     "omero_web_config_append": (
         lambda append: all(isinstance(items, list) for items in append.values()),
@@ -86,7 +110,7 @@ def problems_of_value(name, value, option):
     """Sentences on a value that its option does not allow, or on what is inside it."""
     is_kind, expected = KINDS[option["type"]]
     choices = option.get("choices", [value])
-    fits, expected = CONSTRAINTS.get(re.sub(r"\[\d+\]", "", name), (lambda value: True, expected))
+    fits, expected = CONSTRAINTS.get(re.sub(r"\[\d+\]", "[]", name), (lambda value: True, expected))
     if not is_kind(value) or value not in choices or not fits(value):
         expected = f"one of {', '.join(choices)}" if "choices" in option else expected
         yield f"{name} is {shown(value, option)}; it must be {expected}."
@@ -94,10 +118,10 @@ def problems_of_value(name, value, option):
         for index, element in enumerate(value):
             yield from problems_of_value(f"{name}[{index}]", element, {**option, "type": option["elements"]})
     elif option["type"] == "dict":
-        yield from (problems_of_keys if "options" in option else problems_of_properties)(name, value, option)
+        yield from (problems_of_options if "options" in option else problems_of_keys)(name, value, option)
 
 
-def problems_of_keys(name, value, option):
+def problems_of_options(name, value, option):
     for key in value:
         if key not in option["options"]:
             yield f"{name} has the key {key}; the keys that it may have are {', '.join(option['options'])}."
@@ -108,12 +132,24 @@ def problems_of_keys(name, value, option):
             yield f"{name} has no {key}; give it one."
 
 
-def problems_of_properties(name, properties, option):
+def problems_of_keys(name, dictionary, option):
     """Where a colon is forgotten, the key of a secret is the secret itself: its place is told, not its text."""
-    for place, key in enumerate(properties, start=1):
-        if not PROPERTY.fullmatch(str(key)):
+    pattern, expected = KEYS.get(name, PROPERTY)
+    for place, (key, value) in enumerate(dictionary.items(), start=1):
+        if not pattern.fullmatch(str(key)):
             which = f"number {place}" if option.get("no_log") else json.dumps(str(key))
-            yield f"{name} has the key {which}, which is no OMERO property; a property is dotted, as omero.web.debug."
+            yield f"{name} has the key {which}, which is no {expected}."
+        elif not option.get("no_log") and secrecy(key, value):
+            yield f"{name} has {key}, which {secrecy(key, value)}; give it in omero_web_secrets, which are never shown."
+
+
+def problems_of_tls(values):
+    """A sentence on a certificate without its key, or a key without its certificate."""
+    certificate, key = (values.get("omero_web_tls_" + name) for name in ("certificate", "key"))
+    if certificate not in (None, "", "self-signed") and not key:
+        yield "omero_web_tls_certificate is set and omero_web_tls_key is not; give both."
+    if key and certificate in (None, "", "self-signed"):
+        yield "omero_web_tls_key is set and omero_web_tls_certificate names no certificate; give both."
 
 
 def shown(value, option):
@@ -142,13 +178,15 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         spec = self._task.args["spec"]
         problems = list(problems_of_names(task_vars, spec))
+        values = {}
         for name, option in spec.items():
             try:
-                value = self._templar.template(task_vars.get(name, option.get("default")))
+                values[name] = self._templar.template(task_vars.get(name, option.get("default")))
             except AnsibleError as error:
                 problems.append(problem_of_evaluation(name, error))
             else:
-                problems += problems_of_value(name, value, option)
+                problems += problems_of_value(name, values[name], option)
+        problems += problems_of_tls(values)
         if problems:
             raise AnsibleActionFail("\n".join(problems))
         return {**result, "changed": False}

@@ -47,9 +47,7 @@ worker_tmp_dir = "/dev/shm"
 control_socket_disable = True
 
 # OMERO.web leaves out the attributes of settings that have neither a value nor a default.
-_prefix = getattr(settings, "FORCE_SCRIPT_NAME", None)
-if _prefix:
-    os.environ["SCRIPT_NAME"] = _prefix
+_prefix = getattr(settings, "FORCE_SCRIPT_NAME", None) or ""
 
 # `omero web start` puts these on gunicorn's command line; here, too, they win over everything above.
 _arguments = Config().parser().parse_args(shlex.split(getattr(settings, "WSGI_ARGS", None) or ""))
@@ -58,12 +56,28 @@ globals().update((name, value) for name, value in vars(_arguments).items() if va
 
 def _warm(application):
     """Ask for the login page once, so that no user waits for the imports and templates of a first request."""
-    environ = {"SCRIPT_NAME": _prefix or "", "PATH_INFO": "/webclient/login/"}
+    environ = {"SCRIPT_NAME": _prefix, "PATH_INFO": "/webclient/login/"}
     setup_testing_defaults(environ)
     response = application(environ, lambda status, headers, exc_info=None: None)
     for _ in response:
         pass
     response.close()
+
+
+def _with_prefix(application):
+    """Take the prefix off a path that has it. nginx does so itself, by a header, which Gunicorn understands.
+
+    Gunicorn's own way, a SCRIPT_NAME in its environment, would refuse all other paths, and with them the requests that
+    nginx sends here while a generation with one prefix takes over from one with another.
+    """
+
+    def answer(environ, start_response):
+        path = environ["PATH_INFO"]
+        if not environ["SCRIPT_NAME"] and path.startswith(_prefix + "/"):
+            environ.update(SCRIPT_NAME=_prefix, PATH_INFO=path[len(_prefix) :])
+        return application(environ, start_response)
+
+    return answer
 
 
 def on_starting(server):
@@ -72,6 +86,7 @@ def on_starting(server):
 
 
 def post_worker_init(worker):
+    worker.wsgi = _with_prefix(worker.wsgi)
     if not worker.cfg.preload_app:
         _warm(worker.wsgi)
     # Not before the last of the workers, or a stop that follows at once would find a master that is still forking.

@@ -7,6 +7,7 @@ from . import views
 
 urlpatterns = [
     re_path("^download/$", views.download),
+    re_path("^headers/$", views.headers),
     re_path("^reach/$", views.reach),
     re_path("^upload/$", views.upload),
     re_path("^user/$", views.user),

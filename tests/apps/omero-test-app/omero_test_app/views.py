@@ -45,3 +45,8 @@ def upload(request):
 def user(request):
     """Say who is logged in, by the session that OMERO.web keeps."""
     return JsonResponse({"user": logged_in_user(request.session)})
+
+
+def headers(request):
+    """Say what arrived of a request, headers and all."""
+    return JsonResponse({name: value for name, value in request.META.items() if isinstance(value, str)})
