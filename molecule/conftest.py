@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import ssl
 import subprocess
 import time
 from collections import namedtuple
@@ -16,7 +15,7 @@ from uuid import uuid4
 
 import pytest
 import yaml
-from traffic import Users
+from traffic import UNVERIFIED, Users
 
 PROJECT = Path(__file__).resolve().parents[1]
 DEFAULTS = PROJECT / "roles/omero-web/defaults/main.yml"
@@ -25,8 +24,6 @@ LOAD_REPORT = INVENTORY.with_name("load.jsonl")
 USER = 7
 
 Answer = namedtuple("Answer", "status headers body")
-# Test hosts have certificates that nobody has issued.
-UNVERIFIED = ssl._create_unverified_context()
 
 
 class ShowRedirects(HTTPRedirectHandler):
@@ -118,7 +115,8 @@ def properties(host):
 def site(variables):
     """The URL of the host's nginx, as a browser elsewhere has it."""
     scheme = "https" if variables["omero_web_tls_certificate"] else "http"
-    return f"{scheme}://{variables['ansible_host']}:{variables[f'omero_web_{scheme}_port']}"
+    port = variables[f"omero_web_{scheme}_port"]
+    return f"{scheme}://{variables['ansible_host']}" + ("" if port in (80, 443) else f":{port}")
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +137,8 @@ def ask(site):
 
 @pytest.fixture(scope="module")
 def login(ask, variables):
-    """Ask for the login page."""
-    return lambda: ask(f"{variables['omero_web_prefix']}/webclient/login/")
+    """Ask for the login page, or post its form."""
+    return lambda **options: ask(f"{variables['omero_web_prefix']}/webclient/login/", **options)
 
 
 @pytest.fixture(scope="module")
@@ -158,16 +156,17 @@ def log_in(host, basedir, user):
 
 
 @pytest.fixture(scope="module")
-def who_is(ask):
+def who_is(ask, variables):
     """Ask OMERO.web who is logged in with a session."""
-    return lambda session: json.loads(ask("/omero_test_app/user/", Cookie=f"sessionid={session}").body)["user"]
+    path = f"{variables['omero_web_prefix']}/omero_test_app/user/"
+    return lambda session: json.loads(ask(path, Cookie=f"sessionid={session}").body)["user"]
 
 
 @pytest.fixture(scope="module")
-def users(variables, log_in):
+def users(site, variables, log_in):
     """Make users of the site, some of them logged in unless they are to be guests."""
-    address = variables["ansible_host"], variables["omero_web_http_port"]
-    return lambda guests=False: Users(INVENTORY.parent, address, None if guests else log_in(USER), USER)
+    url = site + variables["omero_web_prefix"]
+    return lambda guests=False: Users(INVENTORY.parent, url, None if guests else log_in(USER), USER)
 
 
 @pytest.fixture(scope="module")

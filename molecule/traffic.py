@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections import namedtuple
@@ -10,8 +11,12 @@ from hashlib import sha256
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from threading import Event, Thread
+from urllib.parse import urlsplit
 
 LOCUSTFILE = Path(__file__).with_name("resources") / "locustfile.py"
+
+# Test hosts have certificates that nobody has issued.
+UNVERIFIED = ssl._create_unverified_context()
 
 # A block of a download, which the test app makes from its number; so many that buffers on the way hold a part at most.
 BLOCK = 65536
@@ -31,14 +36,13 @@ class Users:
               latest start, which tells whether the rate was kept, in milliseconds; the seconds that the block took
     """
 
-    def __init__(self, directory, address, session, user):
+    def __init__(self, directory, site, session, user):
         self.records = directory / "requests.jsonl"
         self.log = directory / "locust.log"
-        self.visitors = ["locust", f"--locustfile={LOCUSTFILE}", "--host=http://{}:{}".format(*address)]
-        self.visitors.append(f"--records={self.records}")
+        self.visitors = ["locust", f"--locustfile={LOCUSTFILE}", f"--host={site}", f"--records={self.records}"]
         if session:
             self.visitors += [f"--session={session}", f"--user={user}"]
-        self.download = Download(address, f"/omero_test_app/download/?blocks={BLOCKS}")
+        self.download = Download(f"{site}/omero_test_app/download/?blocks={BLOCKS}")
 
     def __enter__(self):
         self.records.unlink(missing_ok=True)
@@ -73,9 +77,9 @@ class Users:
 class Download(Thread):
     """A download that takes a block a second, and all the rest at once when it is told to finish."""
 
-    def __init__(self, address, path):
+    def __init__(self, url):
         super().__init__()
-        self.address, self.path = address, path
+        self.url = urlsplit(url)
         self.is_under_way, self.is_in_a_hurry = Event(), Event()
         self.received, self.error = sha256(), None
 
@@ -94,13 +98,16 @@ class Download(Thread):
         self.is_under_way.set()
 
     def blocks(self):
-        connection = HTTPConnection(*self.address)
+        address = self.url.hostname, self.url.port or {"http": 80, "https": 443}[self.url.scheme]
+        connection = HTTPConnection(*address)
         connection.sock = socket.socket()
         # Small, or this end would take in megabytes before anybody asks for them.
         connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BLOCK)
         connection.sock.settimeout(60)
-        connection.sock.connect(self.address)
-        connection.request("GET", self.path)
+        connection.sock.connect(address)
+        if self.url.scheme == "https":
+            connection.sock = UNVERIFIED.wrap_socket(connection.sock)
+        connection.request("GET", f"{self.url.path}?{self.url.query}")
         response = connection.getresponse()
         while block := response.read(BLOCK):
             yield block

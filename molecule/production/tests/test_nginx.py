@@ -6,7 +6,8 @@ import ssl
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import UNVERIFIED, wait_until
+from conftest import wait_until
+from traffic import UNVERIFIED
 
 LOGIN = "/omero/webclient/login/"
 PLAIN = "http://{ansible_host}:{omero_web_http_port}"

@@ -20,9 +20,9 @@ OWNERSHIP = {
     "{basedir}/current/etc/grid/config.xml": "root:{group} 640",
     "{basedir}/current/gunicorn.conf.py": "root:root 644",
     "{basedir}/current/manifest": "root:root 644",
-    "{basedir}/current/var": "root:{group} 750",
     "{basedir}/acme": "root:root 755",
     "{basedir}/pages": "root:root 755",
+    "{basedir}/current/var": "root:{group} 750",
     "{basedir}/var": "{user}:{group} 750",
     "{basedir}/var/log": "{user}:{group} 750",
     "{basedir}/var/sessions": "{user}:{group} 750",
@@ -164,7 +164,7 @@ def test_service_user_writes_nothing_that_is_executed(host, user, basedir, live_
 
 def test_service_user_writes_nothing_that_nginx_serves(host, user, basedir):
     served = re.findall(r"(?m)^\s*(?:root|alias)\s+(\S+);", host.check_output("nginx -T -q"))
-    assert f"{basedir}/pages" in served
+    assert f"{basedir}/maintenance" in served
     assert writable(host, user, served) == []
 
 
