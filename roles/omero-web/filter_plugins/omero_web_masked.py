@@ -1,7 +1,7 @@
 """Filter: a text as anyone may see it, such as a log that quotes OMERO.web's settings.
 
 Masked are the values of secrets, the texts inside of lists, dictionaries and JSON, and what URLs have before an @; each
-as it is and as Python, JSON and URLs write it. What a program computes from a secret, such as its base64, is beyond this.
+as it is and as Python, JSON and URLs write it. What a program computes from a secret, as its base64, is beyond this.
 """
 
 import json
