@@ -17,7 +17,7 @@ ENTRY_POINTS = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["a
 SPEC = {name: option for entry_point in ENTRY_POINTS for name, option in entry_point["options"].items()}
 CODE = "\n".join(path.read_text() for path in (*TASKS, *CONSTANTS, *SYSTEMS, *sorted(ROLE.glob("templates/*"))))
 # They have names like variables, but are none.
-PLUGINS = {path.stem for path in (*ROOT.glob("library/*.py"), *ROLE.glob("action_plugins/*.py"))}
+PLUGINS = {path.stem for path in (*ROOT.glob("library/*.py"), *ROLE.glob("*_plugins/*.py"))}
 
 
 def flattened(options, parent=""):
