@@ -111,8 +111,9 @@ def test_health_is_that_of_omero_web(host, ask, ask_plainly):
         wait_until(lambda: health() == {200})
 
 
-def test_hooks(ask):
+def test_hooks_and_a_template_of_the_sites_own(ask):
     assert ask("/publication/42").body == b"publication: 1"
+    assert ask("/own/").status == 204
 
 
 def test_access_log_is_json(host, ask):
