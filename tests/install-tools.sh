@@ -4,6 +4,11 @@ set -eu
 
 packages="debootstrap iproute2 nftables openssh-client python3-venv systemd-container"
 tools="debootstrap ip nft ssh-keygen systemd-nspawn"
+# For the tests with a browser; Google's build of it does as well, which Ubuntu's machines on GitHub have.
+if ! command -v google-chrome >/dev/null; then
+    packages="$packages chromium fonts-dejavu-core"
+    tools="$tools chromium"
+fi
 
 if command -v dpkg-query >/dev/null; then
     missing=

@@ -9,6 +9,7 @@ urlpatterns = [
     re_path("^download/$", views.download),
     re_path("^headers/$", views.headers),
     re_path("^reach/$", views.reach),
+    re_path("^top_links/$", views.top_links),
     re_path("^upload/$", views.upload),
     re_path("^user/$", views.user),
 ]

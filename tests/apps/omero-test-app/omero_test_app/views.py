@@ -3,7 +3,9 @@ from contextlib import closing
 from hashlib import sha256
 
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
+from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
+from omeroweb.webclient.decorators import render_response
 
 from .sessions import logged_in_user
 
@@ -40,6 +42,13 @@ def upload(request):
     uploaded = request.FILES["file"]
     digest = sha256(b"".join(uploaded.chunks())).hexdigest()
     return JsonResponse({"sha256": digest, "kind": type(uploaded).__name__})
+
+
+def top_links(request):
+    """Show OMERO.web's own header with its links, which is otherwise for those whom an OMERO.server knows."""
+    context = {"ome": {}}
+    render_response().load_settings(request, context, conn=None)
+    return render(request, "webgateway/base/base_header.html", context)
 
 
 def user(request):
