@@ -14,7 +14,7 @@ from importlib.machinery import PathFinder
 from ansible.constants import DEFAULT_MODULE_UTILS_PATH
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.collections import is_string
-from ansible.module_utils.parsing.convert_bool import BOOLEANS
+from ansible.module_utils.parsing.convert_bool import BOOLEANS, boolean
 from ansible.plugins.action import ActionBase
 
 PREFIX = "omero_web_"
@@ -124,6 +124,18 @@ def problems_of_properties(name, properties, option):
             yield f"{name} has {key}, which {secrecy(key, value)}; give it in omero_web_secrets, which are never shown."
 
 
+def problems_of_combinations(values):
+    if not is_true(values["omero_web_nginx"]) and not is_true(values["omero_web_downloads"]):
+        yield (
+            "omero_web_downloads is false, which nginx would see to, and omero_web_nginx is false; "
+            "refuse downloads in your own proxy, and leave omero_web_downloads true."
+        )
+
+
+def is_true(value):
+    return boolean(value, strict=False)
+
+
 def shown(value, option):
     """What a message may say of a value: only its kind where it is, or may hold, a secret."""
     for kind, word in ((type(None), "empty"), (Mapping, "a dictionary"), (list, "a list")):
@@ -150,13 +162,15 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         spec = self._task.args["spec"]
         problems = list(problems_of_names(task_vars, spec))
+        values = {}
         for name, option in spec.items():
             try:
-                value = self._templar.template(task_vars.get(name, option.get("default")))
+                values[name] = self._templar.template(task_vars.get(name, option.get("default")))
             except AnsibleError as error:
                 problems.append(problem_of_evaluation(name, error))
             else:
-                problems += problems_of_value(name, value, option)
+                problems += problems_of_value(name, values[name], option)
+        problems += [] if problems else problems_of_combinations(values)
         if problems:
             raise AnsibleActionFail("\n".join(problems))
         return {**result, "changed": False}
