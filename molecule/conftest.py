@@ -37,7 +37,7 @@ exhaustive = pytest.mark.skipif(os.environ.get("OMERO_WEB_FAULTS") != "all", rea
 
 
 def fault(what, users_see, you_see):
-    """What a test injects, in the words of the README's table, which is made of these (tests/readme_tables.py)."""
+    """What a test injects, in the words of docs/reliability.md, whose table is made of these (tests/tables.py)."""
     return pytest.mark.fault(what, users_see, you_see)
 
 
@@ -142,17 +142,23 @@ def login(ask, variables):
 
 
 @pytest.fixture(scope="module")
-def log_in(host, basedir, user):
-    """Leave the session of a logged-in user on the host, as the service does it now; its key."""
+def python(host, basedir, user):
+    """Run OMERO.web's Python with these arguments as the service runs it now; what it prints."""
 
-    def log_in(user_id):
+    def python(arguments):
         generation = host.check_output("readlink --canonicalize %s/current", basedir)
         unit = f"omero-web@{Path(generation).name}.service"
         environment = host.check_output("systemctl show --property=Environment --value %s", unit)
-        command = f"env {environment} DJANGO_SETTINGS_MODULE=omeroweb.settings django-admin login {user_id}"
+        command = f"env {environment} DJANGO_SETTINGS_MODULE=omeroweb.settings python {arguments}"
         return host.check_output(f"cd {generation} && runuser -u {user} -- {command}")
 
-    return log_in
+    return python
+
+
+@pytest.fixture(scope="module")
+def log_in(python):
+    """Leave the session of a logged-in user on the host; its key."""
+    return lambda user_id: python(f"-m django login {user_id}")
 
 
 @pytest.fixture(scope="module")

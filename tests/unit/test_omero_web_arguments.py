@@ -75,12 +75,35 @@ def test_constraints_are_on_variables_that_exist():
             [{"host": "omero.example.org", "name": "o"}, {"host": "::1", "name": "p", "port": "4064"}],
         ),
         ("omero_web_prefix", "/omero/web"),
+        ("omero_web_redis_url", "redis://:hunter2@redis.example.org:6379/0"),
+        ("omero_web_redis_url", "rediss://web:p%40ss@[::1]/1?ssl_cert_reqs=required"),
+        ("omero_web_redis_url", "unix:///run/redis/redis.sock?db=0"),
         ("omero_web_http_port", "8080"),
         ("omero_web_pip_extra_args", encrypted("--index-url https://me:hunter2@pip.example.org")),
     ],
 )
 def test_right_values(name, value):
     assert problems(name, value) == []
+
+
+@pytest.mark.parametrize(
+    "values, sentence",
+    [
+        (
+            {"omero_web_redis": "yes", "omero_web_redis_url": "redis://localhost"},
+            "omero_web_redis and omero_web_redis_url are both set; sessions are kept in one Redis, so leave out one of "
+            "them.",
+        ),
+        (
+            {"omero_web_redis": True, "omero_web_config": {"omero.web.caches": {}}},
+            "omero_web_config has omero.web.caches, which follows from omero_web_redis; leave out one of them.",
+        ),
+    ],
+)
+def test_values_that_do_not_go_together(values, sentence):
+    defaults = {name: option["default"] for name, option in SPEC.items()}
+    assert list(arguments.problems_of_all(defaults)) == []
+    assert list(arguments.problems_of_all({**defaults, **values})) == [sentence]
 
 
 @pytest.mark.parametrize(
@@ -103,6 +126,12 @@ def test_right_values(name, value):
         ),
         ("omero_web_config_purge", "perhaps", '"perhaps"', "true or false"),
         ("omero_web_servers", {"host": "a", "name": "b"}, "a dictionary", "a list"),
+        (
+            "omero_web_redis_url",
+            "redis.example.org:6379",
+            "text",
+            "a URL as redis://:password@host:6379/0, rediss://… or unix:///path?db=0, or empty",
+        ),
         ("omero_web_prefix", "omero", '"omero"', "a path such as /omero, without a slash at its end, or empty"),
         ("omero_web_prefix", "/omero/", '"/omero/"', "a path such as /omero, without a slash at its end, or empty"),
         ("omero_web_worker_class", "eventlet", '"eventlet"', "one of sync, gevent"),

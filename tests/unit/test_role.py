@@ -1,8 +1,6 @@
-"""The role's files against each other: specification, defaults, constants, tasks, templates and README."""
+"""The role's files against each other: specification, defaults, constants, tasks and templates."""
 
 import re
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -19,7 +17,7 @@ ENTRY_POINTS = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["a
 SPEC = {name: option for entry_point in ENTRY_POINTS for name, option in entry_point["options"].items()}
 CODE = "\n".join(path.read_text() for path in (*TASKS, *CONSTANTS, *SYSTEMS, *sorted(ROLE.glob("templates/*"))))
 # They have names like variables, but are none.
-PLUGINS = {path.stem for path in (*ROOT.glob("library/*.py"), *ROLE.glob("action_plugins/*.py"))}
+PLUGINS = {path.stem for path in (*ROOT.glob("library/*.py"), *ROLE.glob("*_plugins/*.py"))}
 
 
 def flattened(options, parent=""):
@@ -80,14 +78,6 @@ def test_what_a_run_finds_out_is_named_as_such():
     found += [fact for task in tasks for fact in task.get("ansible.builtin.set_fact", ())]
     assert found
     assert [name for name in found if not name.startswith("__omero_web_")] == []
-
-
-def test_readme_has_the_tables_of_today():
-    tables = subprocess.check_output([sys.executable, ROOT / "tests/readme_tables.py"], text=True)
-    shown = re.findall(r"<!-- (\w+) -->\n(.*)<!-- /\1 -->", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert {table for _, table in shown} == {f"{table}\n" for table in re.split("\n\n", tables.strip())}, (
-        "the tables in README.md are stale: run tests/readme_tables.py --write"
-    )
 
 
 # What the packages of CentOS 7 (the older and the newer), Rocky Linux 8 and 9 have in nginx.conf.

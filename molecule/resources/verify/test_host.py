@@ -164,7 +164,7 @@ def test_service_user_writes_nothing_that_is_executed(host, user, basedir, live_
 
 def test_service_user_writes_nothing_that_nginx_serves(host, user, basedir):
     served = re.findall(r"(?m)^\s*(?:root|alias)\s+(\S+);", host.check_output("nginx -T -q"))
-    assert f"{basedir}/maintenance" in served
+    assert f"{basedir}/pages" in served
     assert writable(host, user, served) == []
 
 

@@ -14,7 +14,7 @@ from importlib.machinery import PathFinder
 from ansible.constants import DEFAULT_MODULE_UTILS_PATH
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.collections import is_string
-from ansible.module_utils.parsing.convert_bool import BOOLEANS
+from ansible.module_utils.parsing.convert_bool import BOOLEANS, boolean
 from ansible.plugins.action import ActionBase
 
 PREFIX = "omero_web_"
@@ -27,9 +27,11 @@ UNDEFINED = re.compile(r"'\w+' is undefined|has no attribute '\w+'")
 KINDS = {
     "bool": (lambda value: str(value).lower() in BOOLEANS, "true or false"),
     "dict": (lambda value: isinstance(value, Mapping), "a dictionary"),
+    "float": (lambda value: re.fullmatch(r"-?\d+(\.\d+)?", str(value)), "a number"),
     "int": (lambda value: re.fullmatch(r"-?\d+", str(value)), "a whole number"),
     "list": (lambda value: isinstance(value, list), "a list"),
     "path": (is_string, "a path"),
+    "raw": (lambda value: True, "anything"),
     "str": (is_string, "text; put it in quotes"),
 }
 
@@ -83,6 +85,10 @@ CONSTRAINTS = {
         ("omero_web_ice_wheel_checksum", "omero_web_archive_checksum"),
         like(r"(sha256:[0-9a-fA-F]{64})?", "sha256: and 64 hexadecimal digits, or empty"),
     ),
+    "omero_web_redis_url": like(
+        r"(rediss?://([^\s/@]*@)?([\w.-]+|\[[\da-fA-F:]+\])(:\d+)?(/\d*)?(\?\S*)?|unix://([^\s/@]*@)?/\S+)?",
+        "a URL as redis://:password@host:6379/0, rediss://… or unix:///path?db=0, or empty",
+    ),
     "omero_web_prefix": like(r"(/[\w.~-]+)*", "a path such as /omero, without a slash at its end, or empty"),
     "omero_web_basedir": like(r"(/[\w.+-]+)+", "an absolute path, such as /opt/omero/web"),
     "omero_web_user": like(r"(?!root$)[a-z_][a-z0-9_-]*", "the name of a user other than root"),
@@ -115,8 +121,10 @@ def problems_of_value(name, value, option):
         expected = f"one of {', '.join(choices)}" if "choices" in option else expected
         yield f"{name} is {shown(value, option)}; it must be {expected}."
     elif option["type"] == "list":
+        # What is in a list within a list is OMERO.web's own affair.
+        element_option = {**option, "type": option["elements"], "elements": "raw"}
         for index, element in enumerate(value):
-            yield from problems_of_value(f"{name}[{index}]", element, {**option, "type": option["elements"]})
+            yield from problems_of_value(f"{name}[{index}]", element, element_option)
     elif option["type"] == "dict":
         yield from (problems_of_options if "options" in option else problems_of_keys)(name, value, option)
 
@@ -143,15 +151,6 @@ def problems_of_keys(name, dictionary, option):
             yield f"{name} has {key}, which {secrecy(key, value)}; give it in omero_web_secrets, which are never shown."
 
 
-def problems_of_tls(values):
-    """A sentence on a certificate without its key, or a key without its certificate."""
-    certificate, key = (values.get("omero_web_tls_" + name) for name in ("certificate", "key"))
-    if certificate not in (None, "", "self-signed") and not key:
-        yield "omero_web_tls_certificate is set and omero_web_tls_key is not; give both."
-    if key and certificate in (None, "", "self-signed"):
-        yield "omero_web_tls_key is set and omero_web_tls_certificate names no certificate; give both."
-
-
 def shown(value, option):
     """What a message may say of a value: only its kind where it is, or may hold, a secret."""
     for kind, word in ((type(None), "empty"), (Mapping, "a dictionary"), (list, "a list")):
@@ -161,6 +160,20 @@ def shown(value, option):
     if may_hold_secret or hasattr(value, "__ENCRYPTED__"):
         return "text" if is_string(value) else "a number or truth value"
     return json.dumps(value)
+
+
+def problems_of_all(values):
+    """Sentences on variables that are right one by one, and do not go together."""
+    ways = {"omero_web_redis": boolean(values["omero_web_redis"]), "omero_web_redis_url": values["omero_web_redis_url"]}
+    redis = [name for name, is_set in ways.items() if is_set]
+    if len(redis) > 1:
+        yield f"{' and '.join(redis)} are both set; sessions are kept in one Redis, so leave out one of them."
+    if redis and "omero.web.caches" in values["omero_web_config"]:
+        yield f"omero_web_config has omero.web.caches, which follows from {redis[0]}; leave out one of them."
+    has_certificate = values["omero_web_tls_certificate"] not in ("", "self-signed")
+    if has_certificate != bool(values["omero_web_tls_key"]):
+        given, missing = ("certificate", "key") if has_certificate else ("key", "certificate")
+        yield f"omero_web_tls_{given} is given and no omero_web_tls_{missing} for it; give both."
 
 
 def problem_of_evaluation(name, error):
@@ -186,7 +199,7 @@ class ActionModule(ActionBase):
                 problems.append(problem_of_evaluation(name, error))
             else:
                 problems += problems_of_value(name, values[name], option)
-        problems += problems_of_tls(values)
+        problems = problems or list(problems_of_all(values))
         if problems:
             raise AnsibleActionFail("\n".join(problems))
         return {**result, "changed": False}

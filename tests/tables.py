@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Print the README's tables, of the role's variables from their argument spec and of faults from the tests that inject
-them; with --write, put them there."""
+"""Check the tables of the documentation, of the role's variables from their argument spec and of faults from the tests
+that inject them; with --write, bring them up to date."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
+DOCS = ROOT / "docs"
 SPEC = ROOT / "roles/omero-web/meta/argument_specs.yml"
 SCENARIOS = ROOT / "molecule"
 
@@ -61,20 +61,24 @@ def faults():
     return as_table(("what", "what your users see", "what you see"), *dict.fromkeys(marks))
 
 
-TABLES = {"variables": variables, "faults": faults}
+TABLES = {"variables.md": variables, "reliability.md": faults}
+# Between these lines, each has its place.
+START, END = "<!-- table -->\n", "\n<!-- /table -->"
 
 
-def write():
-    text = README.read_text()
+def main():
     for name, table in TABLES.items():
-        start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-        before, _, rest = text.partition(start)
-        _, found, after = rest.partition(end)
+        text = (DOCS / name).read_text()
+        before, _, rest = text.partition(START)
+        _, found, after = rest.partition(END)
         if not found:
-            sys.exit(f"README.md has no place for the table of {name}: it needs the lines {start} and {end}.")
-        text = f"{before}{start}\n{table()}\n{end}{after}"
-    README.write_text(text)
+            sys.exit(f"docs/{name} has no place for its table: it needs the lines {START.strip()} and {END.strip()}.")
+        wanted = before + START + table() + END + after
+        if "--write" in sys.argv:
+            (DOCS / name).write_text(wanted)
+        elif wanted != text:
+            sys.exit(f"The table in docs/{name} is stale: run tests/tables.py --write")
 
 
 if __name__ == "__main__":
-    write() if "--write" in sys.argv else print("\n\n".join(table() for table in TABLES.values()))
+    main()

@@ -1,0 +1,49 @@
+"""Filter: a text as anyone may see it, such as a log that quotes OMERO.web's settings.
+
+Masked are the values of secrets, the texts inside of lists, dictionaries and JSON, and what URLs have before an @; each
+as it is and as Python, JSON and URLs write it. What a program computes from a secret, as its base64, is beyond this.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from urllib.parse import quote, unquote
+
+MASK = "********"
+USERINFO = re.compile(r"(?<=://)[^/?#\s]*(?=@)")
+PASSWORD = re.compile(r"://[^/?#\s:]*:([^/?#\s]+)@")
+
+
+def texts_in(value):
+    """The texts of a secret. Its keys, numbers and truth values are none: they would be masked wherever they occur."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from texts_in(item)
+    elif not isinstance(value, (int, float, type(None))):
+        # A value from a vault is no str until then.
+        text = str(value)
+        yield text
+        yield from map(unquote, PASSWORD.findall(text))
+        if text.startswith(("[", "{")):
+            with suppress(ValueError):
+                yield from texts_in(json.loads(text))
+
+
+def spellings(text):
+    return {text, quote(text), quote(text, safe=""), json.dumps(text)[1:-1], repr(text)[1:-1]}
+
+
+def omero_web_masked(text, secrets):
+    values = [str(value) if type(value) is int else value for value in secrets.values()]
+    hidden = {spelling for secret in texts_in(values) for spelling in spellings(secret) if spelling}
+    # The longest first: another secret may be a part of it.
+    pattern = "|".join(map(re.escape, sorted(hidden, key=len, reverse=True)))
+    return USERINFO.sub(MASK, re.sub(pattern, MASK, text) if pattern else text)
+
+
+class FilterModule:
+    def filters(self):
+        return {"omero_web_masked": omero_web_masked}
