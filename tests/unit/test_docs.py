@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[2]
 APPS = ROOT / "molecule/production/group_vars/omero_web/apps.yml"
 INDENTED = re.compile(r"(?m)(?:^ {4}.*\n)(?:(?:^\s*\n)*^ {4}.*\n)*")
 FENCED = re.compile(r"(?ms)^```ya?ml\n(.*?)^```$")
-# What a template may stand for: a checksum, and elsewhere a password as well as a path.
-CHECKSUM = re.compile(r"(?<=sha256:)\{\{.*?\}\}")
-TEMPLATE = re.compile(r"\{\{.*?\}\}")
+# What a template may stand for: a password or a path, where it is the whole value, and otherwise a password or a checksum.
+WHOLE = re.compile(r'(?<=")\{\{[^}]*\}\}(?=")')
+PART = re.compile(r"\{\{[^}]*\}\}")
 
 
 def blocks():
@@ -25,7 +25,8 @@ def blocks():
             content = dedent(block[1] if block.re is FENCED else block[0])
             if content.startswith("omero_web_"):
                 line = text.count("\n", 0, block.start()) + 1
-                yield pytest.param(yaml.safe_load(TEMPLATE.sub("/path", CHECKSUM.sub(64 * "a", content))), id=f"{path.name}:{line}")
+                content = PART.sub(64 * "a", WHOLE.sub("/path", content))
+                yield pytest.param(yaml.safe_load(content), id=f"{path.name}:{line}")
 
 
 @pytest.mark.parametrize("variables", list(blocks()))

@@ -9,8 +9,8 @@ SETTINGS = """
 import json, django
 from django.conf import settings
 django.setup()
-names = "ADMINS CHECK_VERSION EMAIL_HOST EMAIL_HOST_PASSWORD EMAIL_HOST_USER EMAIL_PORT EMAIL_USE_TLS SECURE SERVER_EMAIL"
-print(json.dumps({name: getattr(settings, name) for name in names.split()}))
+names = "ADMINS CHECK_VERSION EMAIL_HOST EMAIL_HOST_PASSWORD EMAIL_HOST_USER EMAIL_PORT EMAIL_USE_TLS SECURE"
+print(json.dumps({name: getattr(settings, name) for name in [*names.split(), "SERVER_EMAIL"]}))
 """
 IS_PUBLIC = """
 import json, sys, django
