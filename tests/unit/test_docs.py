@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 APPS = ROOT / "molecule/production/group_vars/omero_web/apps.yml"
 INDENTED = re.compile(r"(?m)(?:^ {4}.*\n)(?:(?:^\s*\n)*^ {4}.*\n)*")
 FENCED = re.compile(r"(?ms)^```ya?ml\n(.*?)^```$")
-# What a template may stand for: a password or a path, where it is the whole value, and otherwise a password or a checksum.
+# What a template may stand for: where it is the whole value a password or a path, otherwise a password or a checksum.
 WHOLE = re.compile(r'(?<=")\{\{[^}]*\}\}(?=")')
 PART = re.compile(r"\{\{[^}]*\}\}")
 
