@@ -154,6 +154,12 @@ wheels:
   type: list
   elements: str
   returned: always
+sessions:
+  description: Names of the directories of sessions, one for each version of Django.
+  type: list
+  elements: str
+  returned: always
+  sample: [django-5.2]
 drift:
   description: Those of O(paths) that are not as described there.
   type: list
@@ -457,6 +463,7 @@ def main():
         releases=complete_releases,
         unfinished=unfinished_generations + unfinished_releases,
         wheels=wheels(basedir),
+        sessions=listing(os.path.join(basedir, "var", "sessions")),
         drift=[wanted["path"] for wanted in module.params["paths"] if not is_as_described(wanted)],
         astray=astray(basedir, current, module.params["installed"]),
         units=commands.units(list(OMERO_WEB_UNITS) + module.params["units"]),
