@@ -6,7 +6,7 @@ import pytest
 
 # Where each app answers a visitor: with a page of its own, or on the way to one, the login page that leads back to it.
 PAGES = ["figure/", "iviewer/", "parade/", "mapr/gene/", "omero_tagsearch/", ""]
-OWN_PAGES = {"fpbioimage/": b"FPBioimage Index", "signup/": b"Sign up"}
+OWN_PAGES = {"fpbioimage/": b"FPBioimage Index", "signup/": b"Create account"}
 FILES = [
     "omero_figure/index.html",
     "omero_iviewer/openwith.js",
