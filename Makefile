@@ -57,9 +57,13 @@ containers: setup ## Test one of the scenarios in containers, where there is pod
 	MOLECULE_GLOB='molecule/containers/*/molecule.yml' molecule --base-config .config/molecule/config.yml \
 		--base-config .config/molecule/containers.yml test --scenario-name $(SCENARIO)
 
+# Two at a time: a scenario waits for its hosts about as long as it keeps a core busy.
 test: lint ## Test everything, as continuous integration does
-	set -e; for scenario in $(SCENARIOS); do $(MAKE) --no-print-directory molecule SCENARIO=$$scenario; done
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(SCENARIOS:%=scenario-%)
 	$(MAKE) --no-print-directory unit
+
+scenario-%:
+	$(MAKE) --no-print-directory molecule SCENARIO=$*
 
 faults: export OMERO_WEB_FAULTS := all
 faults: setup ## Test every fault, as test does with some, and an interruption after every task (an hour or two)

@@ -482,7 +482,8 @@ def main():
         wheels=wheels(basedir),
         drift=[wanted["path"] for wanted in module.params["paths"] if not is_as_described(wanted)],
         astray=astray(basedir, current, module.params["installed"]),
-        units=commands.units(list(OMERO_WEB_UNITS) + module.params["units"]),
+        # By its name, for patterns match loaded units only, and a generation that waits for a boot is not loaded.
+        units=commands.units(list(OMERO_WEB_UNITS) + ["omero-web@%d.service" % current] + module.params["units"]),
         systemd=commands.systemd(),
         nginx=commands.nginx(),
         ipv6=os.path.exists("/proc/net/if_inet6"),

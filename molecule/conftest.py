@@ -11,7 +11,6 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import urljoin
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
-from uuid import uuid4
 
 import pytest
 import yaml
@@ -171,8 +170,11 @@ def who_is(ask, variables):
 @pytest.fixture(scope="module")
 def users(site, variables, log_in):
     """Make users of the site, some of them logged in unless they are to be guests."""
-    url = site + variables["omero_web_prefix"]
-    return lambda guests=False: Users(INVENTORY.parent, url, None if guests else log_in(USER), USER)
+
+    def users(guests=False, prefix=variables["omero_web_prefix"]):
+        return Users(INVENTORY.parent, site + prefix, None if guests else log_in(USER), USER)
+
+    return users
 
 
 @pytest.fixture(scope="module")
@@ -187,8 +189,8 @@ def load(users, slowest_without_change):
     """Users of the site while a block changes it; what they meet with goes into the report, too."""
 
     @contextmanager
-    def load(change, **who):
-        with users(**who) as those:
+    def load(change, **options):
+        with users(**options) as those:
             yield those
         figures = {"change": change, **those.figures, "slowest_without_change": slowest_without_change}
         with LOAD_REPORT.open("a") as report:
@@ -197,12 +199,12 @@ def load(users, slowest_without_change):
     return load
 
 
-@pytest.fixture
-def play(tmp_path):
+@pytest.fixture(scope="session")
+def play(tmp_path_factory):
     """Run a playbook against the scenario's hosts; its exit code and everything it printed."""
 
     def play(playbook="playbooks/site.yml", *options, interrupt_after=None, **variables):
-        variables_file = tmp_path / f"{uuid4()}.json"
+        variables_file = tmp_path_factory.mktemp("play") / "variables.json"
         variables_file.write_text(json.dumps(variables))
         interrupt = {
             "ANSIBLE_CALLBACK_PLUGINS": str(PROJECT / "molecule/resources/callbacks"),

@@ -81,6 +81,7 @@ class Download(Thread):
         super().__init__()
         self.url = urlsplit(url)
         self.is_under_way, self.is_in_a_hurry = Event(), Event()
+        self.is_abandoned = False
         self.received, self.error = sha256(), None
 
     def start(self):
@@ -90,6 +91,8 @@ class Download(Thread):
     def run(self):
         try:
             for block in self.blocks():
+                if self.is_abandoned:
+                    break
                 self.received.update(block)
                 self.is_under_way.set()
                 self.is_in_a_hurry.wait(1)
@@ -115,6 +118,11 @@ class Download(Thread):
     def finish(self):
         self.is_in_a_hurry.set()
         self.join()
+
+    def abandon(self):
+        """Go away in the middle of it."""
+        self.is_abandoned = True
+        self.finish()
 
     @property
     def is_complete(self):

@@ -102,8 +102,8 @@ def test_right_values(name, value):
 )
 def test_values_that_do_not_go_together(values, sentence):
     defaults = {name: option["default"] for name, option in SPEC.items()}
-    assert list(arguments.problems_of_all(defaults)) == []
-    assert list(arguments.problems_of_all({**defaults, **values})) == [sentence]
+    assert list(arguments.problems_of_combinations(defaults)) == []
+    assert list(arguments.problems_of_combinations({**defaults, **values})) == [sentence]
 
 
 @pytest.mark.parametrize(
@@ -229,6 +229,12 @@ def test_run_with_right_variables(run):
     code, output = run({"omero_web_workers": "{{ cores * 2 }}", "cores": 2, "omero_web_secrets": {"omero.x": SECRET}})
     assert code == 0, output
     assert SECRET not in output
+
+
+def test_run_refuses_what_no_nginx_could_do(run):
+    code, output = run({"omero_web_nginx": "no", "omero_web_downloads": False})
+    assert code == 2, output
+    assert "omero_web_downloads is false, which nginx would see to, and omero_web_nginx is false" in " ".join(output.split())
 
 
 def test_run_says_all_that_is_wrong_at_once_and_no_secret(run):

@@ -242,10 +242,18 @@ def test_broken_nginx_configuration(fails, planted):
         fails('unknown directive "no_such_directive" in /etc/nginx/conf.d/other.conf:1', **CHANGE)
 
 
-@exhaustive
 @fault(*REJECTED)
-def test_name_that_nginx_rejects(fails):
-    fails("in /etc/nginx/conf.d/omero-web.conf:", omero_web_server_names=["a;b"])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        pytest.param({"omero_web_server_names": ["a;b"]}, marks=exhaustive),
+        pytest.param({"omero_web_nginx_http": "no_such_directive on;"}, marks=exhaustive),
+        pytest.param({"omero_web_nginx_upstream": "keepalive often;"}, marks=exhaustive),
+        {"omero_web_nginx_server": "location /publication/ {"},
+    ],
+)
+def test_site_that_nginx_rejects(fails, wanted):
+    fails("in /etc/nginx/conf.d/omero-web.conf:", **wanted)
 
 
 TOO_FULL = "a disk that is too full", NOTHING, "how much is free and how much it takes; nothing has changed"

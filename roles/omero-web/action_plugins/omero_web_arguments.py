@@ -162,7 +162,7 @@ def shown(value, option):
     return json.dumps(value)
 
 
-def problems_of_all(values):
+def problems_of_combinations(values):
     """Sentences on variables that are right one by one, and do not go together."""
     ways = {"omero_web_redis": boolean(values["omero_web_redis"]), "omero_web_redis_url": values["omero_web_redis_url"]}
     redis = [name for name, is_set in ways.items() if is_set]
@@ -174,6 +174,14 @@ def problems_of_all(values):
     if has_certificate != bool(values["omero_web_tls_key"]):
         given, missing = ("certificate", "key") if has_certificate else ("key", "certificate")
         yield f"omero_web_tls_{given} is given and no omero_web_tls_{missing} for it; give both."
+    if not boolean(values["omero_web_nginx"]):
+        if not boolean(values["omero_web_downloads"]):
+            yield (
+                "omero_web_downloads is false, which nginx would see to, and omero_web_nginx is false; "
+                "refuse downloads in your own proxy, and leave omero_web_downloads true."
+            )
+        if values["omero_web_tls_certificate"]:
+            yield "omero_web_tls_certificate is for nginx, and omero_web_nginx is false; give it to your own proxy."
 
 
 def problem_of_evaluation(name, error):
@@ -199,7 +207,7 @@ class ActionModule(ActionBase):
                 problems.append(problem_of_evaluation(name, error))
             else:
                 problems += problems_of_value(name, values[name], option)
-        problems = problems or list(problems_of_all(values))
+        problems = problems or list(problems_of_combinations(values))
         if problems:
             raise AnsibleActionFail("\n".join(problems))
         return {**result, "changed": False}

@@ -3,6 +3,7 @@
 Nothing is decided here: `omero config get`, with OMERO.web's defaults, is the whole truth. What this file adds is
 how a worker becomes ready: loaded, warmed with a first page, and only then announced to systemd.
 """
+import gc
 import os
 import shlex
 import socket
@@ -40,9 +41,10 @@ timeout = settings.WSGI_TIMEOUT
 max_requests = settings.APPLICATION_SERVER_MAX_REQUESTS
 max_requests_jitter = max_requests // 10
 graceful_timeout = int(os.environ.get("OMERO_WEB_GRACEFUL_TIMEOUT", "30"))
-# Workers forked from a loaded and warmed master start at once and share its memory. Under gevent each
-# worker has an event loop of its own, which must not be inherited.
-preload_app = worker_class != "gevent"
+# Workers forked from a loaded and warmed master start at once and share its memory. So do those of gevent: the master
+# is patched before it loads, and has no more at the fork than without (counted: one greenlet and its hub, no thread of
+# gevent's, no socket but the listening one); gevent and gunicorn renew the hub in each worker.
+preload_app = True
 worker_tmp_dir = "/dev/shm"
 control_socket_disable = True
 
@@ -81,14 +83,14 @@ def _with_prefix(application):
 
 
 def on_starting(server):
-    if server.cfg.preload_app:
-        _warm(server.app.wsgi())
+    _warm(server.app.wsgi())
+    # Or the first collection in each worker would touch, and so copy, all that they share. Python 3.7 and newer can.
+    if hasattr(gc, "freeze"):
+        gc.freeze()
 
 
 def post_worker_init(worker):
     worker.wsgi = _with_prefix(worker.wsgi)
-    if not worker.cfg.preload_app:
-        _warm(worker.wsgi)
     # Not before the last of the workers, or a stop that follows at once would find a master that is still forking.
     if _notify_socket and worker.age >= worker.cfg.workers:
         address = "\0" + _notify_socket[1:] if _notify_socket.startswith("@") else _notify_socket
