@@ -23,6 +23,7 @@ CATALOGUE = {
     "epel-release": (BASE, []),
     "gcc-c++": (BASE, ["g++"]),
     "libselinux-python": (BASE, []),
+    "logrotate": (BASE, ["logrotate"]),
     "nginx": (EPEL, ["nginx"]),
     "openssl-devel": (BASE, ["libssl-dev"]),
     "policycoreutils-python": (BASE, []),
