@@ -126,7 +126,7 @@ def test_redis_that_goes_away(host, basedir, another_redis, play, refused, log_i
         code, output = play("playbooks/site.yml", "--diff", "-vvv", **there)
         assert code == 0, output
         assert PASSWORD not in output and quote(PASSWORD, safe="+") not in output
-        assert not host.service(REDIS).is_running
+        wait_until(lambda: not host.service(REDIS).is_running)
         assert host.run("grep --quiet 'hunter2' %s", f"{basedir}/current/etc/grid/config.xml").succeeded
         for source in ("--unit='omero-web*'", "--identifier=ansible-omero_config"):
             journal = host.check_output(f"journalctl --quiet {source}")
