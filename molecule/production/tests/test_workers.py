@@ -39,9 +39,9 @@ def test_workers_share_the_memory_of_what_was_loaded_before_them(host, login, wo
         assert kilobytes(pid, "Pss") < kilobytes(pid, "Rss") / 2
 
 
-def test_slow_downloads_leave_the_login_page_answering(variables, login):
-    address = variables["ansible_host"], variables["omero_web_http_port"]
-    downloads = [Download(address, f"/omero_test_app/download/?blocks={BLOCKS}") for _ in range(SLOW_CLIENTS)]
+def test_slow_downloads_leave_the_login_page_answering(site, variables, login):
+    url = f"{site}{variables['omero_web_prefix']}/omero_test_app/download/?blocks={BLOCKS}"
+    downloads = [Download(url) for _ in range(SLOW_CLIENTS)]
     for download in downloads:
         download.start()
     answers = [login().status for _ in range(20)]

@@ -43,8 +43,9 @@ max_requests_jitter = max_requests // 10
 graceful_timeout = int(os.environ.get("OMERO_WEB_GRACEFUL_TIMEOUT", "30"))
 # Workers forked from a loaded and warmed master start at once and share its memory. Those of gevent may, too: counted at
 # each fork, through reloads and replaced workers, were no greenlet but the main one and the hub, no thread of gevent's and
-# no socket but the listening one; and the hub is renewed in the worker, by gevent's own fork as by gunicorn.
-preload_app = True
+# no socket but the listening one; and the hub is renewed in the worker, by gevent's own fork as by gunicorn. Before
+# Python 3.7, which learned to keep that memory shared, it gains little; and under 2.7 a reload has ended such a master.
+preload_app = worker_class != "gevent" or hasattr(gc, "freeze")
 worker_tmp_dir = "/dev/shm"
 control_socket_disable = True
 
@@ -83,13 +84,16 @@ def _with_prefix(application):
 
 
 def on_starting(server):
-    _warm(server.app.wsgi())
-    # Or the first collection in each worker would touch, and so copy, all that they share. Python 3.7 and newer can.
-    if hasattr(gc, "freeze"):
-        gc.freeze()
+    if server.cfg.preload_app:
+        _warm(server.app.wsgi())
+        # Or the first collection in each worker would touch, and so copy, all that they share.
+        if hasattr(gc, "freeze"):
+            gc.freeze()
 
 
 def post_worker_init(worker):
+    if not worker.cfg.preload_app:
+        _warm(worker.wsgi)
     worker.wsgi = _with_prefix(worker.wsgi)
     # Not before the last of the workers, or a stop that follows at once would find a master that is still forking.
     if _notify_socket and worker.age >= worker.cfg.workers:
