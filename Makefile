@@ -66,7 +66,7 @@ scenario-%:
 	$(MAKE) --no-print-directory molecule SCENARIO=$*
 
 faults: export OMERO_WEB_FAULTS := all
-faults: setup ## Test every fault, as test does with some, and an interruption after every task (an hour or two)
+faults: setup ## Test every fault, as test does with some, and an interruption after every change (an hour or two)
 	$(MAKE) --no-print-directory molecule SCENARIO=faults
 
 bench: setup ## Measure on a host of its own, each figure beside what it is to be compared with

@@ -159,6 +159,12 @@ wheels:
   type: list
   elements: str
   returned: always
+sessions:
+  description: Names of the directories of sessions, one for each version of Django.
+  type: list
+  elements: str
+  returned: always
+  sample: [django-5.2]
 drift:
   description: Those of O(paths) that are not as described there.
   type: list
@@ -480,6 +486,7 @@ def main():
         releases=complete_releases,
         unfinished=unfinished_generations + unfinished_releases,
         wheels=wheels(basedir),
+        sessions=listing(os.path.join(basedir, "var", "sessions")),
         drift=[wanted["path"] for wanted in module.params["paths"] if not is_as_described(wanted)],
         astray=astray(basedir, current, module.params["installed"]),
         # By its name, for patterns match loaded units only, and a generation that waits for a boot is not loaded.

@@ -234,7 +234,8 @@ def test_run_with_right_variables(run):
 def test_run_refuses_what_no_nginx_could_do(run):
     code, output = run({"omero_web_nginx": "no", "omero_web_downloads": False})
     assert code == 2, output
-    assert "omero_web_downloads is false, which nginx would see to, and omero_web_nginx is false" in " ".join(output.split())
+    sentence = "omero_web_downloads is false, which nginx would see to, and omero_web_nginx is false"
+    assert sentence in " ".join(output.split())
 
 
 def test_run_says_all_that_is_wrong_at_once_and_no_secret(run):

@@ -1,6 +1,7 @@
 """OMERO.web from OMERO.py archives, from one to the next, on to today's OMERO.web, and back."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -59,15 +60,17 @@ def test_a_release_without_all_its_numbers_is_found_once_and_shown(play, live):
     ],
 )
 def test_the_way_from_archive_to_archive_to_today_and_back(
-    play, host, manifest, secret_key, load, who_is, session, playbook, release, version, has_session
+    play, host, manifest, secret_key, load, login, ask, who_is, session, playbook, release, version, has_session
 ):
     key = secret_key()
+    files = re.findall(r'(?:href|src)="(/static/[^"]+)"', login().body.decode())
     keeps_session = manifest()["omero_web"].startswith("5.4") and version.startswith("5.4")
     with load(f"from {manifest()['omero_web']} to {version}", guests=not keeps_session) as users:
         code, output = play(playbook, omero_web_release=release, **SETTING)
     assert code == 0, output
     assert users.failures == []
     assert users.download.is_complete, users.download.error
+    assert {ask(path).status for path in files} == {200}, "the page was loaded before"
     assert who_is(session) == (USER if has_session else None)
     assert manifest()["omero_web"] == version
     assert host.check_output("omero config get omero.web.ping_interval") == "61234"

@@ -75,6 +75,15 @@ def test_sessions_outlive_a_restart(host, log_in, user_of, login, unit):
     assert user_of(session) == 7
 
 
+def test_sessions_of_a_django_that_is_gone_for_good_are_removed(host, basedir, play):
+    gone = f"{basedir}/var/sessions/django-1.8"
+    host.check_output("mkdir %s", gone)
+    code, output = play()
+    assert code == 0, output
+    assert not host.file(gone).exists
+    assert host.file(f"{basedir}/current/var/tmp/").is_directory
+
+
 @fault(
     "somebody stops the Redis that the role installed",
     "everybody is logged out, and nobody can log in",
@@ -117,7 +126,7 @@ def test_redis_that_goes_away(host, basedir, another_redis, play, refused, log_i
         code, output = play("playbooks/site.yml", "--diff", "-vvv", **there)
         assert code == 0, output
         assert PASSWORD not in output and quote(PASSWORD, safe="+") not in output
-        assert not host.service(REDIS).is_running
+        wait_until(lambda: not host.service(REDIS).is_running)
         assert host.run("grep --quiet 'hunter2' %s", f"{basedir}/current/etc/grid/config.xml").succeeded
         for source in ("--unit='omero-web*'", "--identifier=ansible-omero_config"):
             journal = host.check_output(f"journalctl --quiet {source}")

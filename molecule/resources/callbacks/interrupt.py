@@ -1,4 +1,4 @@
-"""Callback: end the controller on the spot after the task, or the number of tasks, in OMERO_WEB_INTERRUPT_AFTER."""
+"""Callback: end the controller on the spot after the task, or the number of changes, in OMERO_WEB_INTERRUPT_AFTER."""
 
 import os
 import signal
@@ -20,9 +20,9 @@ class CallbackModule(CallbackBase):
     CALLBACK_NAME = "interrupt"
     CALLBACK_NEEDS_ENABLED = True
 
-    done = 0
+    changes = 0
 
     def v2_runner_on_ok(self, result):
-        self.done += 1
-        if os.environ["OMERO_WEB_INTERRUPT_AFTER"] in (result.task_name, str(self.done)):
+        self.changes += result.is_changed()
+        if os.environ["OMERO_WEB_INTERRUPT_AFTER"] in (result.task_name, str(self.changes)):
             os.kill(os.getpid(), signal.SIGKILL)

@@ -41,9 +41,9 @@ timeout = settings.WSGI_TIMEOUT
 max_requests = settings.APPLICATION_SERVER_MAX_REQUESTS
 max_requests_jitter = max_requests // 10
 graceful_timeout = int(os.environ.get("OMERO_WEB_GRACEFUL_TIMEOUT", "30"))
-# Workers forked from a loaded and warmed master start at once and share its memory. So do those of gevent: the master
-# is patched before it loads, and has no more at the fork than without (counted: one greenlet and its hub, no thread of
-# gevent's, no socket but the listening one); gevent and gunicorn renew the hub in each worker.
+# Workers forked from a loaded and warmed master start at once and share its memory. Those of gevent may, too: counted at
+# each fork, through reloads and replaced workers, were no greenlet but the main one and the hub, no thread of gevent's and
+# no socket but the listening one; and the hub is renewed in the worker, by gevent's own fork as by gunicorn.
 preload_app = True
 worker_tmp_dir = "/dev/shm"
 control_socket_disable = True

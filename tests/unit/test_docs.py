@@ -1,0 +1,44 @@
+"""What the documentation shows of variables against the role's own check of them, and against what is tested."""
+
+import re
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+import yaml
+from test_omero_web_arguments import SPEC, arguments
+
+ROOT = Path(__file__).parents[2]
+APPS = ROOT / "molecule/production/group_vars/omero_web/apps.yml"
+INDENTED = re.compile(r"(?m)(?:^ {4}.*\n)(?:(?:^\s*\n)*^ {4}.*\n)*")
+FENCED = re.compile(r"(?ms)^```ya?ml\n(.*?)^```$")
+# What a template may stand for: where it is the whole value a password or a path, otherwise a password or a checksum.
+WHOLE = re.compile(r'(?<=")\{\{[^}]*\}\}(?=")')
+PART = re.compile(r"\{\{[^}]*\}\}")
+
+
+def blocks():
+    """The variables of each block, by its file and line."""
+    for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]:
+        text = path.read_text()
+        for block in [*INDENTED.finditer(text), *FENCED.finditer(text)]:
+            content = dedent(block[1] if block.re is FENCED else block[0])
+            if content.startswith("omero_web_"):
+                line = text.count("\n", 0, block.start()) + 1
+                content = PART.sub(64 * "a", WHOLE.sub("/path", content))
+                yield pytest.param(yaml.safe_load(content), id=f"{path.name}:{line}")
+
+
+@pytest.mark.parametrize("variables", list(blocks()))
+def test_variables_are_right(variables):
+    assert list(arguments.problems_of_names(variables, SPEC)) == []
+    assert [p for name, value in variables.items() for p in arguments.problems_of_value(name, value, SPEC[name])] == []
+    defaults = {name: option["default"] for name, option in SPEC.items()}
+    assert list(arguments.problems_of_combinations({**defaults, **variables})) == []
+
+
+def test_apps_are_those_that_are_tested():
+    shown = [app for block in blocks() for app in block.values[0].get("omero_web_apps", ())]
+    tested = yaml.safe_load(APPS.read_text())["omero_web_apps"]
+    assert shown
+    assert [app for app in shown if app not in tested] == []
