@@ -37,14 +37,14 @@ def key_of(*address):
 
 
 class Visitor:
-    """Somebody with cookies and a cache of their own.
+    """Somebody with cookies and a cache of their own, and with a line to the site as DevTools' conditions describe it.
 
     wire        bytes that each request took on the wire since the last page was opened, by URL; 0 is from the cache
     complaints  errors in the console, and requests to the site that failed or were refused
     """
 
-    def __init__(self, browser, site):
-        self.site = site
+    def __init__(self, browser, site, line=None):
+        self.site, self.line = site, line
         self.context = browser.new_context(base_url=site, viewport={"width": 1000, "height": 600})
         self.complaints = []
 
@@ -55,7 +55,7 @@ class Visitor:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("requestfailed", lambda request: self._check(request.url, request.failure))
         page.on("response", lambda response: response.ok or self._check(response.url, response.status))
-        self._count_bytes(page)
+        self._watch_wire(page)
         page.goto(path)
         return page
 
@@ -71,7 +71,7 @@ class Visitor:
         if url.startswith(self.site) and complaint not in range(300, 400):
             self.complaints.append(f"{url}: {complaint}")
 
-    def _count_bytes(self, page):
+    def _watch_wire(self, page):
         self.wire, urls = {}, {}
 
         def asked(event):
@@ -84,3 +84,5 @@ class Visitor:
         session.on("Network.requestWillBeSent", asked)
         session.on("Network.loadingFinished", answered)
         session.send("Network.enable")
+        if self.line:
+            session.send("Network.emulateNetworkConditions", self.line)

@@ -76,6 +76,13 @@ def test_static_file(ask, path):
     assert ask(f"/static/{path}").status == 200
 
 
+def test_files_named_after_their_content_stay_in_browsers(host, basedir, ask):
+    static = f"{basedir}/current/release/static"
+    for path in host.check_output("cd %s && ls -d omero_figure/assets/*", static).split():
+        assert ask(f"/static/{path}").headers["Cache-Control"] == "max-age=31536000, immutable"
+    assert ask("/static/omero_figure/bootstrap-icons.css").headers["Cache-Control"] == "no-cache"
+
+
 def test_apps_are_in_their_order_and_those_of_others_last(properties, variables):
     names = [app.get("name") or app["package"].replace("-", "_") for app in variables["omero_web_apps"]]
     names += variables["omero_web_config_append"]["omero.web.apps"]

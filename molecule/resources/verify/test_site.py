@@ -31,6 +31,17 @@ def test_login_page(login):
     assert b"OMERO.web" in page.body
 
 
+@pytest.mark.parametrize("path", ["/webclient/login/", "/api/"])
+def test_pages_come_in_gzip_but_for_those_of_omero_5_4(ask, variables, version, path):
+    page = ask(variables["omero_web_prefix"] + path, **{"Accept-Encoding": "gzip"})
+    assert page.status == 200
+    if version.startswith("5.4."):
+        assert "Content-Encoding" not in page.headers
+    else:
+        assert page.headers["Content-Encoding"] == "gzip"
+        assert "Accept-Encoding" in page.headers.get_all("Vary")
+
+
 @pytest.mark.parametrize("accepted", ["gzip", "gzip, deflate", "br;q=0, gzip"])
 def test_static_files_come_in_gzip(ask, static_file, accepted):
     compressed = ask(static_file, **{"Accept-Encoding": accepted})
