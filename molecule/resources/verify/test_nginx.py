@@ -27,6 +27,7 @@ LEFT_OUT = {
     "server: proxy_pass http://omeroweb",
 }
 
+
 def directives(block, context=""):
     """Every directive of an nginx configuration as 'context: directive', and every context."""
     found = set()

@@ -41,10 +41,11 @@ timeout = settings.WSGI_TIMEOUT
 max_requests = settings.APPLICATION_SERVER_MAX_REQUESTS
 max_requests_jitter = max_requests // 10
 graceful_timeout = int(os.environ.get("OMERO_WEB_GRACEFUL_TIMEOUT", "30"))
-# Workers forked from a loaded and warmed master start at once and share its memory. Those of gevent may, too: counted at
-# each fork, through reloads and replaced workers, were no greenlet but the main one and the hub, no thread of gevent's and
-# no socket but the listening one; and the hub is renewed in the worker, by gevent's own fork as by gunicorn. Before
-# Python 3.7, which learned to keep that memory shared, it gains little; and under 2.7 a reload has ended such a master.
+# Workers forked from a loaded and warmed master start at once and share its memory. Those of gevent may, too: counted
+# at each fork, through reloads and replaced workers, were no greenlet but the main one and the hub, no thread of
+# gevent's and no socket but the listening one; and the hub is renewed in the worker, by gevent's own fork as by
+# gunicorn. Before Python 3.7, which learned to keep that memory shared, it gains little; and under 2.7 a reload has
+# ended such a master.
 preload_app = worker_class != "gevent" or hasattr(gc, "freeze")
 worker_tmp_dir = "/dev/shm"
 control_socket_disable = True
