@@ -15,13 +15,6 @@ PASSWORD = "hunter2+@:/%"
 
 
 @pytest.fixture
-def user_of(ask, variables):
-    """Tell who is logged in by a session, as OMERO.web does."""
-    path = f"{variables['omero_web_prefix']}/omero_test_app/user/"
-    return lambda session: json.loads(ask(path, Cookie=f"sessionid={session}").body)["user"]
-
-
-@pytest.fixture
 def another_redis(host):
     """A Redis that the role knows nothing of, with a password, while a block runs; what the role is to know."""
 
@@ -68,11 +61,11 @@ def test_sessions_are_those_of_one_django(host, log_in, properties):
 
 
 @pytest.mark.parametrize("unit", [REDIS, "omero-web.target"])
-def test_sessions_outlive_a_restart(host, log_in, user_of, login, unit):
+def test_sessions_outlive_a_restart(host, log_in, who_is, login, unit):
     session = log_in(7)
     host.check_output("systemctl restart %s", unit)
     wait_until(lambda: login().status == 200)
-    assert user_of(session) == 7
+    assert who_is(session) == 7
 
 
 def test_sessions_of_a_django_that_is_gone_for_good_are_removed(host, basedir, play):
@@ -89,13 +82,13 @@ def test_sessions_of_a_django_that_is_gone_for_good_are_removed(host, basedir, p
     "everybody is logged out, and nobody can log in",
     "the next run starts it",
 )
-def test_redis_is_stopped(host, log_in, user_of, play):
+def test_redis_is_stopped(host, log_in, who_is, play):
     session = log_in(7)
     host.check_output("systemctl stop %s", REDIS)
-    assert user_of(session) is None
+    assert who_is(session) is None
     code, output = play()
     assert code == 0, output
-    assert user_of(session) == 7
+    assert who_is(session) == 7
 
 
 @fault(
@@ -120,7 +113,7 @@ def test_redis_that_cannot_be_used(refused, another_redis, live, login):
     "everybody is logged out, and nobody can log in",
     "one sentence that says so, and the reason",
 )
-def test_redis_that_goes_away(host, basedir, another_redis, play, refused, log_in, user_of, live):
+def test_redis_that_goes_away(host, basedir, another_redis, play, refused, log_in, who_is, live):
     own = live()
     with another_redis() as there:
         code, output = play("playbooks/site.yml", "--diff", "-vvv", **there)
@@ -132,9 +125,9 @@ def test_redis_that_goes_away(host, basedir, another_redis, play, refused, log_i
             journal = host.check_output(f"journalctl --quiet {source}")
             assert journal and "hunter2" not in journal
         session = log_in(7)
-        assert user_of(session) == 7
+        assert who_is(session) == 7
     refused("OMERO.web cannot reach its sessions in Redis (omero_web_redis_url).", **there)
-    assert user_of(session) is None
+    assert who_is(session) is None
     code, output = play("playbooks/rollback.yml", omero_web_generation=own, **there)
     assert code == 0, output
     assert host.service(REDIS).is_running
