@@ -15,7 +15,7 @@ KNOWN_TO_SYSTEMD_219 = re.findall(
     """
     After Backlog CapabilityBoundingSet Description Documentation Environment ExecStart ExecStartPre Group KillMode
     LimitNOFILE ListenStream NoNewPrivileges NotifyAccess PartOf PrivateDevices PrivateTmp ProtectHome ProtectSystem
-    ReadOnlyDirectories ReadWriteDirectories Restart RestartSec RestrictAddressFamilies Service Sockets
+    ReadOnlyDirectories ReadWriteDirectories Restart RestartSec RestrictAddressFamilies RuntimeDirectory Service Sockets
     StartLimitInterval SystemCallArchitectures SystemCallErrorNumber SystemCallFilter TimeoutStartSec TimeoutStopSec
     Type UMask User WantedBy Wants WorkingDirectory
     """,
@@ -36,7 +36,7 @@ def of_module(requests, module):
 def test_packages_in_the_order_in_which_they_can_be_had(requests):
     assert [request["name"] for request in of_module(requests, "yum")] == [
         ["epel-release"],
-        ["epel-release", "nginx", *PYTHON],
+        ["logrotate", *PYTHON, "epel-release", "nginx"],
         ["libselinux-python", "policycoreutils-python"],
     ]
 
