@@ -23,13 +23,13 @@ PLACES = """
 import json, django
 django.setup()
 from django.template.loader import get_template
-from django.urls import resolve, reverse
+from django.urls import resolve
 from omeroweb.webclient.decorators import render_response
 context = {"ome": {}}
 render_response().load_settings(None, context, None)
 for plugin in context["ome"]["center_plugins"]:
     get_template(plugin["include"])
-viewer = resolve(reverse("web_image_viewer", args=[1])).func
+viewer = resolve("/webclient/img_detail/1/").func
 print(json.dumps({
     "links": {link["label"]: link["link"] for link in context["ome"]["top_links"]},
     "center": [plugin["label"] for plugin in context["ome"]["center_plugins"]],
