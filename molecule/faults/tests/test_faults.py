@@ -187,10 +187,23 @@ def test_port_that_is_taken(fails, wanted, sentence):
     fails(sentence, **wanted)
 
 
-@fault("a setting that OMERO.web cannot start with", NOTHING, "the property at fault and the end of the log")
+CANNOT_START = "a setting that OMERO.web cannot start with", NOTHING, "the property at fault and the end of the log"
+
+
+@fault(*CANNOT_START)
 def test_setting_that_omero_web_cannot_start_with(fails):
     middleware = {"omero.web.middleware": [{"index": 1, "class": "no_such.Middleware"}]}
     fails("It did not start. Look at omero.web.middleware.", omero_web_config=middleware)
+
+
+@fault(*CANNOT_START)
+def test_secret_that_omero_web_cannot_start_with(fails, variables):
+    (secret,) = variables["omero_web_secrets"].values()
+    fails(
+        "Could not find backend '********'",
+        omero_web_config={"omero.web.session_engine": "django.contrib.sessions.backends.cache"},
+        omero_web_secrets={"omero.web.caches": {"default": {"BACKEND": secret}}},
+    )
 
 
 @fault("a login page that fails", NOTHING, "its status, and which log has the reason")
