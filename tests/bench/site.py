@@ -32,7 +32,7 @@ def main():
         generated, ours = (requests_per_second(given["apache_bench"], port, page) for port in (GENERATED, OURS))
         print(f"{page + ', requests/s':38} {generated:10.0f} {ours:10.0f} {ours / generated:7.1f}x")
     for kind in ("Rss", "Pss"):
-        sizes = [int(size) for size in re.findall(rf"{kind}: (\d+)", given["memory"])]
+        sizes = [int(size) for size in re.findall(rf"{kind}: +(\d+)", given["memory"])]
         print(f"{len(sizes)} workers, {kind.upper()} of each in MB {median(sizes) / 1024:29.0f}")
 
 
