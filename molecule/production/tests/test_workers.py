@@ -18,11 +18,11 @@ def workers(host, main_pid):
     return lambda: set(host.check_output("pgrep --parent %s", main_pid()).split())
 
 
-def test_gunicorn_logs_where_its_arguments_say(host, basedir, user, login):
+def test_gunicorn_logs_where_its_arguments_say(host, variables, basedir, user, login):
     assert login().status == 200
     log = host.file(f"{basedir}/var/log/error.log")
     assert log.user == user
-    assert "[DEBUG] GET /webclient/login/" in log.content_string
+    assert f"[DEBUG] GET {variables['omero_web_prefix']}/webclient/login/" in log.content_string
 
 
 def test_workers_share_the_memory_of_what_was_loaded_before_them(host, login, workers):
