@@ -165,6 +165,13 @@ sessions:
   elements: str
   returned: always
   sample: [django-5.2]
+misplaced:
+  description:
+    - What generations share below O(basedir), and is of another kind than it should be, by path. No link is followed
+      there, for whoever can write there could lead to any file of the host.
+  type: dict
+  returned: always
+  sample: {/opt/omero/web/var/sessions: a link}
 drift:
   description: Those of O(paths) that are not as described there.
   type: list
@@ -228,6 +235,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 OMERO_WEB_UNITS = ("omero-web@*.service", "omero-web-probe@*.service", "omero-web.socket", "omero-web.target")
 NUMBER = re.compile(r"[1-9][0-9]*\Z")
+# What generations share, some of it written by the service: of these names nothing but directories, and one file.
+SHARED = re.compile(r"var(/log|/sessions(/django-\d+\.\d+)?|/django_secret_key)?\Z")
+SHARED_FILE = "var/django_secret_key"
+A_FILE, A_DIRECTORY, A_LINK, ANOTHER = "a file", "a directory", "a link", "neither a file nor a directory"
 MANIFEST = "manifest"
 FAILED = "failed"
 ACTIVATED = "activated"
@@ -345,6 +356,50 @@ def releases(basedir):
         else:
             unfinished.append(os.path.join(top, name))
     return complete, unfinished
+
+
+def kind(path):
+    """Return what there is, which is told by no link's target; None if there is nothing."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return None
+    kinds = {stat.S_IFREG: A_FILE, stat.S_IFDIR: A_DIRECTORY, stat.S_IFLNK: A_LINK}
+    return kinds.get(stat.S_IFMT(mode), ANOTHER)
+
+
+def kinds(top, *names):
+    """Return the kinds of what is in a directory by name, none if there is no such directory or a link leads to it."""
+    way = "/proc/self/fd/%d"
+    try:
+        directory = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for name in names:
+                below = os.open(os.path.join(way % directory, name), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                os.close(directory)
+                directory = below
+            # By that path, for Python 2.7 takes no descriptor here.
+            found = os.listdir(way % directory)
+            return dict((name, kind(os.path.join(way % directory, name))) for name in found)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
+        return {}
+
+
+def shared(basedir):
+    """Return the names of the directories of sessions, and the kinds of what is of another kind than it should be."""
+    found = {"var": kind(os.path.join(basedir, "var"))}
+    for directory in ("var", "var/sessions"):
+        below = kinds(basedir, *directory.split("/"))
+        found.update((os.path.join(directory, name), what) for name, what in below.items())
+    ours = dict((path, what) for path, what in found.items() if what and SHARED.match(path))
+    wanted = dict((path, A_FILE if path == SHARED_FILE else A_DIRECTORY) for path in ours)
+    misplaced = dict((os.path.join(basedir, path), what) for path, what in ours.items() if what != wanted[path])
+    sessions = [path for path, what in ours.items() if os.path.dirname(path) == "var/sessions" and what == wanted[path]]
+    return sorted(os.path.basename(path) for path in sessions), misplaced
 
 
 def wheels(basedir):
@@ -473,6 +528,7 @@ def main():
     free, read_only = file_system(basedir)
     finished_generations, unfinished_generations = generations(basedir)
     complete_releases, unfinished_releases = releases(basedir)
+    sessions, misplaced = shared(basedir)
     module.exit_json(
         changed=False,
         time=now,
@@ -486,7 +542,8 @@ def main():
         releases=complete_releases,
         unfinished=unfinished_generations + unfinished_releases,
         wheels=wheels(basedir),
-        sessions=listing(os.path.join(basedir, "var", "sessions")),
+        sessions=sessions,
+        misplaced=misplaced,
         drift=[wanted["path"] for wanted in module.params["paths"] if not is_as_described(wanted)],
         astray=astray(basedir, current, module.params["installed"]),
         # By its name, for patterns match loaded units only, and a generation that waits for a boot is not loaded.

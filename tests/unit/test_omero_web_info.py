@@ -108,6 +108,32 @@ def test_basedir_behind_a_link(tmp_path):
     assert info.current_generation(str(tmp_path / "web")) == 7
 
 
+def test_sessions(tmp_path):
+    plant(tmp_path / "var/sessions", {"django-1.8/a": "", "django-5.2/b": "", "notes/c": "", "django-5/d": ""})
+    (tmp_path / "var/django_secret_key").write_text("key")
+    assert info.shared(str(tmp_path)) == (["django-1.8", "django-5.2"], {})
+    assert info.shared(str(tmp_path / "nothing")) == ([], {})
+
+
+@pytest.mark.parametrize("path", ["var", "var/log", "var/sessions", "var/sessions/django-5.2", "var/django_secret_key"])
+@pytest.mark.parametrize(
+    "make, what",
+    [
+        (lambda path, decoy: path.symlink_to(decoy), "a link"),
+        (lambda path, decoy: path.symlink_to("nowhere"), "a link"),
+        (lambda path, decoy: os.mkfifo(path), "neither a file nor a directory"),
+        (lambda path, decoy: path.mkdir() if path.name == "django_secret_key" else path.write_text(""), None),
+    ],
+)
+def test_what_somebody_put_in_place_of_what_generations_share(tmp_path, path, make, what):
+    """Nothing is read that is not where it should be, and nothing waits for whoever would write into a pipe."""
+    plant(tmp_path / "decoy", {"sessions/django-1.8/a": "", "django-1.8/b": "", "etc/c": ""})
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    make(tmp_path / path, tmp_path / "decoy")
+    expected = what or ("a directory" if path == "var/django_secret_key" else "a file")
+    assert info.shared(str(tmp_path)) == ([], {str(tmp_path / path): expected})
+
+
 def test_no_drift(tmp_path):
     plant(tmp_path, {"file": "content"})
     assert info.is_as_described(as_it_is(tmp_path / "file"))

@@ -89,8 +89,10 @@ def test_files_are_labelled_when_selinux_knows_them(host, requests, basedir):
     release = host.file(f"{basedir}/current/release").linked_to
     labelled = [request.get("command") for request in requests]
     contexts = [place for place, request in enumerate(requests) if request.get("setype")]
-    assert labelled.index(f"restorecon -R -v {basedir}") > contexts[-1]
-    assert labelled.index(f"restorecon -R {release}") > labelled.index(f"restorecon -R -v {basedir}")
+    everything = labelled.index(f"restorecon -v -R -e {basedir}/var {basedir}")
+    assert everything > contexts[-1]
+    assert labelled[everything + 1] == f"restorecon -v {basedir}/var {basedir}/var/log {basedir}/var/sessions"
+    assert labelled.index(f"restorecon -R {release}") > everything
 
 
 def test_firewalld_opens_the_port_of_nginx(requests):

@@ -23,10 +23,11 @@ OWNERSHIP = {
     "{basedir}/acme": "root:root 755",
     "{basedir}/pages": "root:root 755",
     "{basedir}/current/var": "root:{group} 750",
-    "{basedir}/var": "{user}:{group} 750",
+    "{basedir}/var": "root:root 755",
     "{basedir}/var/log": "{user}:{group} 750",
-    "{basedir}/var/sessions": "{user}:{group} 750",
-    "{basedir}/var/django_secret_key": "{user}:{group} 600",
+    "{basedir}/var/sessions": "root:root 755",
+    "{basedir}/current/var/tmp/": "{user}:{group} 750",
+    "{basedir}/var/django_secret_key": "root:{group} 640",
     "/usr/local/bin/omero": "root:root 755",
     "/etc/nginx/conf.d/omero-web.conf": "root:root 644",
     "/etc/systemd/system/omero-web.target": "root:root 644",
@@ -145,10 +146,11 @@ def test_current_is_a_relative_link_and_so_is_its_release(host, basedir, generat
     assert host.check_output("readlink %s", f"{basedir}/current/release").startswith("../../releases/")
 
 
-def test_service_user_writes_nothing_but_var(host, user, basedir):
+def test_service_user_writes_nothing_but_its_log_and_its_sessions(host, user, basedir):
     writable = host.check_output("cd / && runuser -u %s -- find %s -writable ! -type l", user, basedir).splitlines()
-    assert f"{basedir}/var" in writable
-    assert [path for path in writable if path != f"{basedir}/var" and not path.startswith(f"{basedir}/var/")] == []
+    assert f"{basedir}/var/log" in writable
+    own = re.compile(rf"{basedir}/var/(log|sessions/django-\d+\.\d+)(/|\Z)")
+    assert [path for path in writable if not own.match(path)] == []
 
 
 def test_service_user_writes_nothing_that_is_executed(host, user, basedir, live_unit, as_the_service):
