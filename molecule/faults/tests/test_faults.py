@@ -338,6 +338,28 @@ def test_interrupted_run(play, task, login):
     assert login().status == 200
 
 
+@fault(
+    "a trial that an interrupted run left",
+    NOTHING,
+    "the next run ends it first: nothing of it is taken for what is wanted now",
+)
+def test_trial_that_an_interrupted_run_left(play, fails, host, generations):
+    def trials():
+        return host.check_output("systemctl list-units --plain --no-legend --all 'omero-web-probe@*'").split()[:1]
+
+    code, output = play(interrupt_after="Start the generation on a private socket", **CHANGE)
+    assert code == -signal.SIGKILL, output
+    assert trials()
+    middleware = {"omero.web.middleware": [{"index": 1, "class": "no_such.Middleware"}]}
+    fails("It did not start. Look at omero.web.middleware.", omero_web_config=middleware, **CHANGE)
+    wait_until(lambda: not trials())
+    code, output = play(interrupt_after="Start the generation on a private socket", **CHANGE)
+    assert code == -signal.SIGKILL, output
+    code, output = play()
+    assert code == 0, output
+    assert not trials()
+
+
 @exhaustive
 @fault(*INTERRUPTED)
 def test_upgrade_that_is_interrupted_after_every_change(play, host, login, packages):
