@@ -18,12 +18,16 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 LOCK = "/run/omero-web.lock"
+# Root's alone, because whoever can open a file can keep its flock for ever.
+FLOCK = f"umask 077; : >> {LOCK} && chmod 0600 {LOCK} && flock -w"
 # Writes the second argument over what is in the file if that is nothing, or the first; and tells when the file was last
 # written before that, and what it says now. All in one moment, for flock lets in one at a time.
-TAKE = f"""flock {LOCK} sh -c '
+TAKE = f"""{LOCK} sh -c '
     stat --format=%Y {LOCK}; [ -s {LOCK} ] && [ "$(cat {LOCK})" != "$1" ] || echo "$2" > {LOCK}; cat {LOCK}' take"""
-GIVE_BACK = f"""flock {LOCK} sh -c '[ "$(cat {LOCK})" != "$1" ] || : > {LOCK}' give-back"""
+GIVE_BACK = f"""{LOCK} sh -c '[ "$(cat {LOCK})" != "$1" ] || : > {LOCK}' give-back"""
 SECONDS_BETWEEN_TRIES = 2
+# For giving it back, which nobody else should hinder.
+SECONDS_TO_GIVE_BACK = 60
 
 display = Display()
 
@@ -53,7 +57,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = {**super().run(tmp, task_vars), "changed": False}
         if self._task.args["state"] == "free":
-            self._execute(GIVE_BACK, task_vars["__omero_web_lock"]["line"])
+            self._execute(GIVE_BACK, SECONDS_TO_GIVE_BACK, task_vars["__omero_web_lock"]["line"])
             return result
         me = this_run()
         line = json.dumps({**me, "since": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())})
@@ -66,7 +70,7 @@ class ActionModule(ActionBase):
         deadline = time.monotonic() + int(self._task.args["timeout"])
         old = ""
         while True:
-            written, found = self._execute(TAKE, old, line)
+            written, found = self._execute(TAKE, max(1, int(deadline - time.monotonic())), old, line)
             if found == line:
                 return int(written)
             holder = json.loads(found)
@@ -82,8 +86,13 @@ class ActionModule(ActionBase):
                 display.display(f"Waiting for the run of {holder['by']}, since {holder['since']}.")
                 time.sleep(SECONDS_BETWEEN_TRIES)
 
-    def _execute(self, command, *arguments):
-        done = self._low_level_execute_command(f"{command} {' '.join(map(shlex.quote, arguments))}")
+    def _execute(self, command, seconds, *arguments):
+        done = self._low_level_execute_command(f"{FLOCK} {seconds} {command} {' '.join(map(shlex.quote, arguments))}")
+        if done["rc"] == 1 and LOCK not in done["stderr"]:
+            raise AnsibleActionFail(
+                f"{LOCK} has been kept by another process for {seconds} seconds (omero_web_lock_timeout); "
+                f"`fuser -v {LOCK}` on the host names it. End it and run again."
+            )
         if done["rc"] != 0:
             raise AnsibleActionFail(f"{LOCK} cannot be written: {done['stderr'].strip()}")
         return done["stdout"].splitlines()
