@@ -60,7 +60,8 @@ globals().update((name, value) for name, value in vars(_arguments).items() if va
 
 def _warm(application):
     """Ask for the login page once, so that no user waits for the imports and templates of a first request."""
-    environ = {"SCRIPT_NAME": _prefix, "PATH_INFO": "/webclient/login/"}
+    names = [name.lstrip(".") for name in settings.ALLOWED_HOSTS if "*" not in name]
+    environ = {"SCRIPT_NAME": _prefix, "PATH_INFO": "/webclient/login/", "HTTP_HOST": (names + ["localhost"])[0]}
     setup_testing_defaults(environ)
     response = application(environ, lambda status, headers, exc_info=None: None)
     for _ in response:
