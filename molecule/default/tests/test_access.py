@@ -1,0 +1,49 @@
+"""Under which names OMERO.web answers, how often somebody may try to log in, and what logs keep of that."""
+
+import pytest
+
+NAME = "omero.example.org"
+LOGS = "/var/log/nginx/omero-web.access.log", "/var/log/nginx/omero-web.error.log"
+
+
+def test_a_site_that_answers_to_its_name_alone(play, refused, live, ask, login):
+    wanted = {"omero_web_config": {"omero.web.allowed_hosts": [NAME]}}
+    code, output = play(**wanted)
+    assert code == 0, output
+    assert login(Host=NAME).status == 200
+    assert login().status == 400, "whoever asks by address"
+    assert ask("/healthz").status == 200
+    before = live()
+    refused("Its login page answered 400.", omero_web_server_names=["images.example.org"], **wanted)
+    assert live() == before
+    code, output = play()
+    assert code == 0, output
+    assert login().status == 200
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_logs_of_nginx_are_not_for_everybody(host, play, log):
+    assert (host.file(log).user, host.file(log).group, host.file(log).mode) == ("www-data", "adm", 0o640)
+    host.check_output("chmod 0644 %s", log)
+    code, output = play()
+    assert code == 0, output
+    assert host.file(log).mode == 0o640
+
+
+@pytest.mark.parametrize("name", ["password", "p%61ssWord", "bsession", "%62session", "new_password"])
+def test_the_access_log_has_no_password(host, ask, name):
+    page = f"/webclient/feed/?who=reader&{name}=hunter2"
+    ask(page, Referer=f"http://{NAME}{page}")
+    ask(f"/webclient/feed/?who={name}")
+    last = host.check_output("tail -2 %s", LOGS[0]).splitlines()
+    assert "GET /webclient/feed/?********" in last[0] and f"http://{NAME}/webclient/feed/?********" in last[0]
+    assert "hunter2" not in last[0]
+    assert f"GET /webclient/feed/?who={name} HTTP/1.1" in last[1]
+
+
+def test_passwords_in_a_url_are_attempts_to_log_in(ask, variables):
+    limit = variables["omero_web_logins_per_minute"]
+    attempts = [ask(f"/api/?username=somebody&p%61ssword={number}") for number in range(limit + 5)]
+    assert attempts[0].status == 200
+    assert attempts[-1].status == 429
+    assert ask("/api/?username=somebody").status == 200, "only attempts are limited"
