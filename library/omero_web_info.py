@@ -177,6 +177,11 @@ drift:
   type: list
   elements: str
   returned: always
+service:
+  description: Where the OMERO.web is that the role installed before, and whose, by its newest unit; empty without one.
+  type: dict
+  returned: always
+  sample: {basedir: /opt/omero/web, user: omero-web, group: omero-web}
 astray:
   description: Destinations of O(installed) that differ from what the live generation has.
   type: list
@@ -263,6 +268,15 @@ def read_json(*path):
             return json.load(content)
     except (IOError, ValueError):
         return None
+
+
+def read(*path):
+    """Return the text of a file, none if it is not there."""
+    try:
+        with io.open(os.path.join(*path), encoding="utf-8", errors="replace") as content:
+            return content.read()
+    except IOError:
+        return ""
 
 
 def sha256(path):
@@ -400,6 +414,15 @@ def shared(basedir):
     misplaced = dict((os.path.join(basedir, path), what) for path, what in ours.items() if what != wanted[path])
     sessions = [path for path, what in ours.items() if os.path.dirname(path) == "var/sessions" and what == wanted[path]]
     return sorted(os.path.basename(path) for path in sessions), misplaced
+
+
+def service(directory="/etc/systemd/system"):
+    """Return what the newest unit of a generation says of it, whichever basedir that generation is in."""
+    units = [name for name in listing(directory) if re.match(r"omero-web@[1-9][0-9]*\.service\Z", name)]
+    newest = max(units, key=lambda name: int(re.sub("[^0-9]", "", name))) if units else ""
+    found = re.findall(r"(?m)^(WorkingDirectory|User|Group)=(.+?)(?:/generations/%i)?$", read(directory, newest))
+    names = {"WorkingDirectory": "basedir", "User": "user", "Group": "group"}
+    return dict((names[directive], value) for directive, value in found)
 
 
 def wheels(basedir):
@@ -545,6 +568,7 @@ def main():
         sessions=sessions,
         misplaced=misplaced,
         drift=[wanted["path"] for wanted in module.params["paths"] if not is_as_described(wanted)],
+        service=service(),
         astray=astray(basedir, current, module.params["installed"]),
         # By its name, for patterns match loaded units only, and a generation that waits for a boot is not loaded.
         units=commands.units(list(OMERO_WEB_UNITS) + ["omero-web@%d.service" % current] + module.params["units"]),

@@ -134,6 +134,21 @@ def test_what_somebody_put_in_place_of_what_generations_share(tmp_path, path, ma
     assert info.shared(str(tmp_path)) == ([], {str(tmp_path / path): expected})
 
 
+UNIT = "[Service]\nUser={0}\nGroup={0}s\nWorkingDirectory=/opt/{0}/generations/%i\nEnvironment=HOME=/generations/%i\n"
+
+
+def test_service(tmp_path):
+    units = {f"omero-web@{number}.service": UNIT.format(f"web{number}") for number in (2, 10)}
+    plant(tmp_path, {**units, "omero-web@.service": UNIT.format("x"), "omero-web@11.service.d/more.conf": "User=y"})
+    assert info.service(str(tmp_path)) == {"basedir": "/opt/web10", "user": "web10", "group": "web10s"}
+
+
+def test_no_service(tmp_path):
+    assert info.service(str(tmp_path)) == {}
+    plant(tmp_path, {"omero-web.service": UNIT.format("public")})
+    assert info.service(str(tmp_path)) == {}
+
+
 def test_no_drift(tmp_path):
     plant(tmp_path, {"file": "content"})
     assert info.is_as_described(as_it_is(tmp_path / "file"))
