@@ -1,0 +1,73 @@
+"""What else is on a host: another OMERO.web, a user and a lock that others use too, a proxy for the world outside."""
+
+import json
+
+import pytest
+
+LOCK = "/run/omero-web.lock"
+
+
+@pytest.mark.parametrize(
+    "wanted, has",
+    [
+        ({"omero_web_basedir": "/srv/web"}, "/opt/omero/web"),
+        ({"omero_web_user": "another"}, "omero-web"),
+        ({"omero_web_group": "another"}, "omero-web"),
+    ],
+)
+def test_another_omero_web_is_refused(refused, host, live, wanted, has):
+    before = live()
+    ((name, value),) = wanted.items()
+    sentence = f"{name} is {value}, and default-bookworm has an OMERO.web with {has}, which the new one would take down"
+    for playbook in "playbooks/site.yml", "playbooks/rollback.yml":
+        assert "changed=0" in refused(sentence, playbook, **wanted)
+    assert live() == before
+    assert not host.file("/srv/web").exists
+
+
+def test_a_user_that_exists_stays_as_it_is(host, play, user):
+    host.check_output("usermod --shell /bin/sh %s && rm /usr/local/bin/omero", user)
+    before = host.check_output("getent passwd %s && id %s", user, user)
+    code, output = play()
+    assert code == 0, output
+    assert host.check_output("getent passwd %s && id %s", user, user) == before
+    host.check_output("usermod --shell /usr/sbin/nologin %s", user)
+
+
+def test_a_lock_that_somebody_else_keeps(refused, host):
+    """Whoever could open its file, when everybody could, can keep it; then a run gives up, and says why."""
+    host.check_output("touch %s && chmod 0644 %s", LOCK, LOCK)
+    host.check_output(f"systemd-run --quiet --unit=keeper --property=User=nobody flock --shared {LOCK} sleep 600")
+    try:
+        refused(f"{LOCK} has been kept by another process for", omero_web_lock_timeout=3, omero_web_threads=2)
+    finally:
+        host.check_output("systemctl stop keeper")
+    assert host.file(LOCK).mode == 0o600
+    assert host.run("runuser -u nobody -- flock --shared %s true", LOCK).failed
+
+
+def test_a_host_that_reaches_the_world_through_a_proxy(host, play):
+    """None that answers: the host asks itself without."""
+    host.check_output("echo http_proxy=http://127.0.0.1:9 > /etc/proxy")
+    host.check_output("echo 'Defaults env_file=/etc/proxy' > /etc/sudoers.d/proxy")
+    try:
+        assert "http_proxy" in host.check_output("env")
+        code, output = play()
+        assert code == 0, output
+    finally:
+        host.check_output("rm /etc/proxy /etc/sudoers.d/proxy")
+
+
+def test_a_generation_of_an_older_version_of_the_role(host, basedir, refused, generations, live):
+    manifest = f"{basedir}/generations/{generations()[0]}/manifest"
+    text = host.file(manifest).content_string
+    older = {name: value for name, value in json.loads(text).items() if name != "url"}
+    host.check_output("cat > %s <<'MANIFEST'\n" + json.dumps(older) + "\nMANIFEST", manifest)
+    before = live()
+    try:
+        number = generations()[0]
+        sentence = f"cannot go back to generation {number}, which an older version of the role made"
+        refused(sentence, "playbooks/rollback.yml", omero_web_generation=number)
+    finally:
+        host.check_output("cat > %s <<'MANIFEST'\n" + text + "MANIFEST", manifest)
+    assert live() == before
