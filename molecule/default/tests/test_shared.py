@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from conftest import wait_until
 
 KEY = "var/django_secret_key"
 
@@ -99,10 +100,12 @@ def test_a_host_where_all_that_was_the_services(host, play, refused, user, based
     assert "changed=0" in output
 
 
-def test_a_secret_key_that_is_lost_is_made_anew(host, play, basedir):
+def test_a_secret_key_that_is_lost_is_made_anew(host, play, basedir, login):
     before = host.file(f"{basedir}/{KEY}").content_string
     host.check_output("rm %s", f"{basedir}/{KEY}")
     code, output = play()
     assert code == 0, output
     after = host.file(f"{basedir}/{KEY}").content_string
     assert re.fullmatch(r"[\da-f-]{73}\n", after) and after != before
+    host.check_output("systemctl restart omero-web.target")
+    wait_until(lambda: login().status == 200)
