@@ -7,7 +7,7 @@ DOCUMENTATION = """
     name: omero_web_hosts
     type: aggregate
     short_description: Ends a run whose inventory has no host in the group omero_web
-    description: Beside the playbooks, it is in force without further ado. What --limit leaves out is left out on purpose.
+    description: It is in force because it is beside the playbooks. What --limit leaves out is left out on purpose.
     options: {}
 """
 GROUP = "omero_web"
@@ -27,6 +27,6 @@ class CallbackModule(CallbackBase):
         if self.hosts == [GROUP] and not context.CLIARGS.get("subset"):
             inventories = ", ".join(context.CLIARGS.get("inventory") or [])
             raise SystemExit(
-                f"The group {GROUP} has no host in the inventory {inventories}; write your web hosts there, in a group of "
-                "exactly this name. Nothing has been done."
+                f"The group {GROUP} has no host in the inventory {inventories}; write your web hosts there, in a group "
+                "of exactly this name. Nothing has been done."
             )

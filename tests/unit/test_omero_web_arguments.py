@@ -98,6 +98,10 @@ def test_right_values(name, value):
             {"omero_web_redis": True, "omero_web_config": {"omero.web.caches": {}}},
             "omero_web_config has omero.web.caches, which follows from omero_web_redis; leave out one of them.",
         ),
+        (
+            {"omero_web_tls_certificate": "self-signed", "omero_web_http_port": "443"},
+            "omero_web_http_port and omero_web_https_port are both 443; set one of them to another port.",
+        ),
     ],
 )
 def test_values_that_do_not_go_together(values, sentence):
@@ -236,6 +240,7 @@ def test_run_refuses_what_no_nginx_could_do(run):
     assert code == 2, output
     sentence = "omero_web_downloads is false, which nginx would see to, and omero_web_nginx is false"
     assert sentence in " ".join(output.split())
+    assert "NoneType" not in output, "no exception is announced"
 
 
 def test_run_says_all_that_is_wrong_at_once_and_no_secret(run):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from importlib.machinery import PathFinder
 
 from ansible.constants import DEFAULT_MODULE_UTILS_PATH
-from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.errors import AnsibleError
 from ansible.module_utils.common.collections import is_string
 from ansible.module_utils.parsing.convert_bool import BOOLEANS, boolean
 from ansible.plugins.action import ActionBase
@@ -174,6 +174,9 @@ def problems_of_combinations(values):
     if has_certificate != bool(values["omero_web_tls_key"]):
         given, missing = ("certificate", "key") if has_certificate else ("key", "certificate")
         yield f"omero_web_tls_{given} is given and no omero_web_tls_{missing} for it; give both."
+    ports = [int(values[f"omero_web_{scheme}_port"]) for scheme in ("http", "https")]
+    if values["omero_web_tls_certificate"] and ports[0] == ports[1]:
+        yield f"omero_web_http_port and omero_web_https_port are both {ports[0]}; set one of them to another port."
     if not boolean(values["omero_web_nginx"]):
         if not boolean(values["omero_web_downloads"]):
             yield (
@@ -209,5 +212,6 @@ class ActionModule(ActionBase):
                 problems += problems_of_value(name, values[name], option)
         problems = problems or list(problems_of_combinations(values))
         if problems:
-            raise AnsibleActionFail("\n".join(problems))
+            # An exception would be announced as one.
+            return {**result, "failed": True, "msg": "\n".join(problems)}
         return {**result, "changed": False}

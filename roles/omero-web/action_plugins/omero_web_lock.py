@@ -56,14 +56,21 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = {**super().run(tmp, task_vars), "changed": False}
+        try:
+            return {**result, **self._hold_or_free(task_vars)}
+        except AnsibleActionFail as error:
+            # An exception would be announced as one.
+            return {**result, "failed": True, "msg": str(error)}
+
+    def _hold_or_free(self, task_vars):
         if self._task.args["state"] == "free":
             self._execute(GIVE_BACK, SECONDS_TO_GIVE_BACK, task_vars["__omero_web_lock"]["line"])
-            return result
+            return {}
         me = this_run()
         line = json.dumps({**me, "since": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())})
         written = self._take(me, line)
         # What was seen of the host before the lock was last written may be no longer so.
-        return {**result, "line": line, "is_stale": written >= int(float(self._task.args["looked_at"]))}
+        return {"line": line, "is_stale": written >= int(float(self._task.args["looked_at"]))}
 
     def _take(self, me, line):
         """Take the lock, wait for it as long as may be; when it was last written before."""
