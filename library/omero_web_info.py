@@ -63,6 +63,11 @@ options:
         description:
           - A regular expression. With O(paths[].state=absent), only what it matches in the file should be absent.
         type: str
+  files:
+    description: Paths of files that should be there, or be led to by links; what is in them makes no difference.
+    type: list
+    elements: str
+    default: []
   installed:
     description: Where files of the live generation are installed, by their name in it; V(%i) stands for its number.
     type: dict
@@ -182,6 +187,11 @@ service:
   type: dict
   returned: always
   sample: {basedir: /opt/omero/web, user: omero-web, group: omero-web}
+missing_files:
+  description: Those of O(files) that are not there.
+  type: list
+  elements: str
+  returned: always
 astray:
   description: Destinations of O(installed) that differ from what the live generation has.
   type: list
@@ -243,7 +253,10 @@ NUMBER = re.compile(r"[1-9][0-9]*\Z")
 # What generations share, some of it written by the service: of these names nothing but directories, and one file.
 SHARED = re.compile(r"var(/log|/sessions(/django-\d+\.\d+)?|/django_secret_key)?\Z")
 SHARED_FILE = "var/django_secret_key"
-A_FILE, A_DIRECTORY, A_LINK, ANOTHER = "a file", "a directory", "a link", "neither a file nor a directory"
+A_FILE = "a file"
+A_DIRECTORY = "a directory"
+A_LINK = "a link"
+ANOTHER = "neither a file nor a directory"
 MANIFEST = "manifest"
 FAILED = "failed"
 ACTIVATED = "activated"
@@ -537,6 +550,7 @@ def main():
                     "part": {"type": "str"},
                 },
             },
+            "files": {"type": "list", "elements": "str", "default": []},
             "installed": {"type": "dict", "default": {}},
             "units": {"type": "list", "elements": "str", "default": []},
             "booleans": {"type": "list", "elements": "str", "default": []},
@@ -568,6 +582,7 @@ def main():
         sessions=sessions,
         misplaced=misplaced,
         drift=[wanted["path"] for wanted in module.params["paths"] if not is_as_described(wanted)],
+        missing_files=[path for path in module.params["files"] if not os.path.isfile(path)],
         service=service(),
         astray=astray(basedir, current, module.params["installed"]),
         # By its name, for patterns match loaded units only, and a generation that waits for a boot is not loaded.

@@ -136,6 +136,10 @@ def test_a_prefix_moves_the_site(play, ask, load, prefix, former):
             "and a release needs 1000000000",
         ),
         ({"omero_web_python": "/usr/bin/python9"}, "which does not run on"),
+        (
+            {"omero_web_tls_certificate": "/etc/ssl/absent.pem", "omero_web_tls_key": "/etc/ssl/absent.key"},
+            "omero_web_tls_certificate is /etc/ssl/absent.pem, which is not on default-bookworm",
+        ),
         ({"ansible_facts": FEDORA}, "is Fedora 41 with systemd as its service manager; the role needs Debian 11"),
         ({"ansible_facts": SYSVINIT}, "is Debian 12 with sysvinit as its service manager; the role needs Debian 11"),
     ],
