@@ -14,9 +14,10 @@ class Record:
 
     def __init__(self, scenario):
         testhosts = runpy.run_path(str(TESTHOSTS))
-        paths = [*testhosts["INGREDIENTS"], f"molecule/{scenario}", "molecule/conftest.py", "molecule/traffic.py"]
-        made_from = testhosts["digest_of"](*(PROJECT / path for path in paths))
-        self.path = PROJECT / ".molecule/reports" / f"{scenario}-passed-{made_from[:12]}"
+        host = testhosts["digest_of"](*(PROJECT / path for path in (*testhosts["INGREDIENTS"], f"molecule/{scenario}")))
+        tools = b"".join((PROJECT / "molecule" / name).read_bytes() for name in ("conftest.py", "traffic.py"))
+        made_from = sha256(host.encode() + tools).hexdigest()[:12]
+        self.path = PROJECT / ".molecule/reports" / f"{scenario}-passed-{made_from}"
         self.passed = set(self.path.read_text().splitlines()) if self.path.exists() else set()
         self.unfinished = {}
 

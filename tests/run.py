@@ -27,7 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / ".molecule/reports"
 SECONDS = REPORTS / "seconds.json"
 TESTHOSTS = [sys.executable, ROOT / "molecule/resources/testhosts.py"]
-WHEELS = Path.home() / ".cache/omero-web/wheels"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "omero-web"
+HOSTS, WHEELS = CACHE / "hosts", Path.home() / ".cache/omero-web/wheels"
 # Most of what a scenario does is waiting for one of its processes: one more than there are cores keeps these busy.
 JOBS = min(3, (os.cpu_count() or 1) + 1)
 PROGRESS_SECONDS = 60
@@ -38,6 +39,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 STEP = re.compile(r"\S+ +(\S+) ➜ (\w+): (Executing|Executed: .*)$")
 TEST = re.compile(r"(\S+::.+?) (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)\b")
 ORIGIN = re.compile(r"(\S+ starts from [\w.-]+|\S+ is (?:kept as [\w.-]+|not kept: .+?))['\"]?$")
+LEFT_OUT = re.compile(r"^collected .* (\d+) deselected")
 OUTCOMES = ("failed", "passed", "skipped", "error")
 
 start = time.monotonic()
@@ -136,6 +138,8 @@ class Scenario(threading.Thread):
         self.last_lines.append(line)
         if found := ORIGIN.search(line):
             self.notes.append(found[1])
+        if found := LEFT_OUT.search(line):
+            self.notes.append(f"{found[1]} tests have passed before and are left out")
         if found := TEST.search(line):
             name, outcome = found.groups()
             self.seen[outcome.lower()] += 1
@@ -177,9 +181,13 @@ class Run:
         makers = {origin for scenario in scenarios for origin in scenario.origins}
         self.waiting = sorted(scenarios, key=lambda one: (one.title not in makers, -known.get(one.title, 10**6)))
         self.started = []
-        # Two scenarios would both compile IcePy for a platform that this machine has not seen.
-        cached = {path.name.partition("-")[0] for path in (Path.home() / ".cache/omero-web/hosts/base").glob("*-*")}
-        self.new_suites = {suite for scenario in scenarios for suite in scenario.suites} - cached
+        suites = {suite for scenario in scenarios for suite in scenario.suites}
+        cached = {path.name.partition("-")[0] for path in HOSTS.glob("base/*") if path.suffix != ".unfinished"}
+        self.lacking = suites - cached
+        # Two scenarios at once would both compile IcePy for a platform that this machine has not seen, and both fetch
+        # the same packages.
+        unknown = (scenario for scenario in scenarios if scenario.title not in known)
+        self.new_suites = self.lacking.union(*(scenario.suites for scenario in unknown))
 
     def is_ready(self, scenario):
         for other in self.started:
@@ -199,10 +207,10 @@ class Run:
             ready[0].start()
 
     def to_the_end(self):
-        if self.new_suites:
+        if self.lacking:
             # Beside the first scenarios, which wait for theirs; the others find them.
-            say("", f"making the trees of {', '.join(sorted(self.new_suites))}, which this machine lacks")
-            for suite in sorted(self.new_suites):
+            say("", f"making the trees of {', '.join(sorted(self.lacking))}, which this machine lacks")
+            for suite in sorted(self.lacking):
                 subprocess.Popen([*TESTHOSTS, "tree", suite], stdout=subprocess.DEVNULL)
         told = time.monotonic()
         while self.waiting or any(scenario.is_alive() for scenario in self.started):
@@ -238,11 +246,10 @@ def heading(text, fill="-"):
 
 def cached():
     """What this machine need not fetch or make again."""
-    hosts = Path.home() / ".cache/omero-web/hosts"
-    packages = [path for path in hosts.glob("packages/*/*.deb")]
+    packages = [path for path in HOSTS.glob("packages/*/*.deb")]
     names = {
-        "trees": sorted(path.name for path in hosts.glob("base/*") if path.suffix != ".unfinished"),
-        "kept hosts": sorted(path.name for path in hosts.glob("kept/*") if path.suffix != ".unfinished"),
+        "trees": sorted(path.name for path in HOSTS.glob("base/*") if path.suffix != ".unfinished"),
+        "kept hosts": sorted(path.name for path in HOSTS.glob("kept/*") if path.suffix != ".unfinished"),
         "IcePy wheels": sorted(f"{path.parent.name}/{path.name.split('-')[2]}" for path in WHEELS.glob("*/*.whl")),
     }
     lines = [f"{what}: {', '.join(found) or 'none'}" for what, found in names.items()]
