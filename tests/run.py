@@ -56,11 +56,13 @@ class Report:
 
     def __init__(self, path):
         self.outcomes, self.tests, self.failures = Counter(), [], []
-        if path.exists():
+        if path.is_file():
             for case in ElementTree.parse(path).iter("testcase"):
                 self.read(case)
 
     def read(self, case):
+        if not case.get("name"):
+            return  # It was interrupted.
         name = f"{case.get('classname').rpartition('.')[2]}.py::{case.get('name')}"
         self.tests.append((float(case.get("time")), name))
         outcomes = {"failure": "failed", "error": "error", "skipped": "skipped"}
@@ -87,7 +89,7 @@ class Scenario(threading.Thread):
         self.steps, self.notes = [], []
         self.step, self.step_start, self.seen = None, time.monotonic(), Counter()
         self.last_lines, self.last_words = deque(maxlen=LAST_LINES), []
-        self.process, self.seconds, self.problem = None, 0, None
+        self.process, self.seconds, self.problem, self.report = None, 0, None, Report(Path())
 
     def run(self):
         """The whole sequence. A step that fails is followed by destroy, so its last lines are taken when it ends."""
@@ -144,7 +146,8 @@ class Scenario(threading.Thread):
             name, outcome = found.groups()
             self.seen[outcome.lower()] += 1
             if outcome in ("FAILED", "ERROR") or self.show == "tests":
-                say(self.title, f"{name.rpartition('/')[2]} {outcome}")
+                path, _, test = name.partition("::")
+                say(self.title, f"{outcome} {Path(path).name}::{test}")
 
     def end_step(self, outcome):
         seconds = time.monotonic() - self.step_start
