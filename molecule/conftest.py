@@ -64,6 +64,7 @@ def wait_until(condition, seconds=30):
     start = time.monotonic()
     while not condition():
         assert time.monotonic() < start + seconds, f"not within {seconds} seconds"
+        # What is waited for is on another host, which does not call.
         time.sleep(0.2)
     return time.monotonic() - start
 

@@ -11,8 +11,8 @@ for part; do
         tools="$tools ssh"
         ;;
     hosts)
-        packages="$packages debootstrap iproute2 nftables openssh-client systemd-container"
-        tools="$tools debootstrap ip nft ssh-keygen systemd-nspawn"
+        packages="$packages iproute2 mmdebstrap nftables openssh-client systemd-container"
+        tools="$tools ip mmdebstrap nft ssh-keygen systemd-nspawn"
         ;;
     browser)
         # Google's build of it does as well, which Ubuntu's machines on GitHub have.

@@ -238,6 +238,7 @@ class Run:
                     os.killpg(scenario.process.pid, sent)
             deadline = time.monotonic() + GRACE_SECONDS
             while time.monotonic() < deadline and any(one.process and one.process.poll() is None for one in running):
+                # Whichever of them ends next.
                 time.sleep(0.1)
         for scenario in running:
             scenario.join()
