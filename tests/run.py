@@ -89,7 +89,9 @@ class Scenario(threading.Thread):
         self.steps, self.notes = [], []
         self.step, self.step_start, self.seen = None, time.monotonic(), Counter()
         self.last_lines, self.last_words = deque(maxlen=LAST_LINES), []
-        self.process, self.seconds, self.problem, self.report = None, 0, None, Report(Path())
+        # Until the end is reached, whatever becomes of this program's own code, it has not passed.
+        self.process, self.seconds, self.report = None, 0, Report(Path())
+        self.problem, self.is_at_its_end = None, False
 
     def run(self):
         """The whole sequence. A step that fails is followed by destroy, so its last lines are taken when it ends."""
@@ -126,7 +128,9 @@ class Scenario(threading.Thread):
                 subprocess.run(["molecule", "destroy", "--scenario-name", self.title],
                                cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # fmt: skip
         self.report = Report(self.report_path)
-        self.seconds = time.monotonic() - begin
+        if not self.report.tests and not self.problem:
+            self.problem = "ran no tests"
+        self.seconds, self.is_at_its_end = time.monotonic() - begin, True
         say(self.title, f"{'FAILED' if self.problem else 'done'} after {self.seconds:.0f} s{self.counts()}")
 
     def read(self, line):
@@ -161,6 +165,11 @@ class Scenario(threading.Thread):
         self.last_lines.clear()
         self.step = None
 
+    @property
+    def verdict(self):
+        """What is wrong with it, or None."""
+        return self.problem or (None if self.is_at_its_end else "did not get to its end")
+
     def counts(self):
         counts = ", ".join(f"{self.seen[outcome]} {outcome}" for outcome in OUTCOMES if self.seen[outcome])
         return f": {counts}" if counts and self.step in ("verify", None) else ""
@@ -182,7 +191,9 @@ class Run:
         self.jobs, self.seconds = jobs, known
         scenarios = [Scenario(name, show) for name in names]
         makers = {origin for scenario in scenarios for origin in scenario.origins}
-        self.waiting = sorted(scenarios, key=lambda one: (one.title not in makers, -known.get(one.title, 10**6)))
+        # What is not known takes long, and longer on more platforms.
+        seconds = {one.title: known.get(one.title, 10**6 * len(one.suites)) for one in scenarios}
+        self.waiting = sorted(scenarios, key=lambda one: (one.title not in makers, -seconds[one.title]))
         self.started = []
         suites = {suite for scenario in scenarios for suite in scenario.suites}
         cached = {path.name.partition("-")[0] for path in HOSTS.glob("base/*") if path.suffix != ".unfinished"}
@@ -225,12 +236,11 @@ class Run:
                 for scenario in self.started:
                     if scenario.is_alive():
                         scenario.tell_progress()
-        self.seconds.update({one.title: round(one.seconds) for one in self.started if not one.problem})
+        self.seconds.update({one.title: round(one.seconds) for one in self.started if not one.verdict})
         SECONDS.write_text(json.dumps(self.seconds, indent=2, sort_keys=True))
 
     def stop(self):
         """End what runs, which then removes its hosts."""
-        self.waiting.clear()
         running = [scenario for scenario in self.started if scenario.is_alive()]
         for sent in (signal.SIGINT, signal.SIGKILL):
             for scenario in running:
@@ -261,7 +271,7 @@ def cached():
     return [*lines, f"Debian packages: {len(packages)}, {size:.0f} MB"]
 
 
-def summary(scenarios, also, cached_before):
+def summary(scenarios, not_run, also, cached_before):
     """All that a person looks for, the worst at the very end; the exit code."""
     print(heading("seconds"))
     for scenario in scenarios:
@@ -276,10 +286,9 @@ def summary(scenarios, also, cached_before):
     print(heading("cached before"), *cached_before, sep="\n")
 
     outcomes = sum((report.outcomes for report in [*also, *(one.report for one in scenarios)]), Counter())
-    for scenario in scenarios:
-        if not scenario.problem:
-            continue
-        print(heading(f"{scenario.title} {scenario.problem}", "="))
+    failed = [scenario for scenario in scenarios if scenario.verdict]
+    for scenario in failed:
+        print(heading(f"{scenario.title} {scenario.verdict}", "="))
         for name, lines in scenario.report.failures:
             print(heading(name), *lines, sep="\n")
         if not scenario.report.failures:
@@ -287,19 +296,20 @@ def summary(scenarios, also, cached_before):
             outcomes["error"] += 1
             print(*scenario.last_words, sep="\n")
         print(f"All that it printed is in {scenario.log.relative_to(ROOT)}.")
-    failed = [scenario for scenario in scenarios if scenario.problem]
-    if failed:
+    if failed or not_run:
         print(heading("what failed", "="))
         for scenario in failed:
-            print(f"FAILED {scenario.title}: {scenario.problem}")
+            print(f"FAILED {scenario.title}: {scenario.verdict}")
             for name, _ in scenario.report.failures:
                 print(f"FAILED {scenario.title}: {name}")
+        for scenario in not_run:
+            print(f"NOT RUN {scenario.title}")
     seconds = time.monotonic() - start
     counts = ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in OUTCOMES if outcomes[outcome]) or "no tests ran"
     if outcomes["error"] > 1:
         counts = counts.replace("error", "errors")
     print(heading(f"{counts} in {seconds:.2f}s ({time.strftime('%-H:%M:%S', time.gmtime(seconds))})", "="))
-    return 1 if failed or outcomes["failed"] or outcomes["error"] else 0
+    return 1 if failed or not_run or outcomes["failed"] or outcomes["error"] else 0
 
 
 def main():
@@ -322,7 +332,7 @@ def main():
         interrupted = True
         say("", "interrupted: ending what runs and removing its hosts")
         run.stop()
-    code = summary(run.started, [Report(path) for path in arguments.also], cached_before)
+    code = summary(run.started, run.waiting, [Report(path) for path in arguments.also], cached_before)
     sys.exit(130 if interrupted else code)
 
 
