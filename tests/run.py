@@ -99,6 +99,8 @@ class Scenario(threading.Thread):
         self.report_path.unlink(missing_ok=True)
         environment = {
             **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "MOLECULE_EPHEMERAL_DIRECTORY": str(ROOT / ".molecule" / self.title),
             "MOLECULE_COMMAND_BORDERS": "false",
             "PYTEST_ADDOPTS": f"-v --durations=10 --junit-xml={self.report_path}",
