@@ -1,6 +1,6 @@
 # Everything a developer or a newcomer runs. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup tools hosts demo demo-tree demo-down check lint unit molecule containers test faults bench
+.PHONY: help setup tools hosts demo demo-hosts demo-down check lint unit molecule containers test faults bench
 
 SUITE ?= bookworm
 HOSTS ?= 1
@@ -43,12 +43,11 @@ $(VENV)/tests: $(VENV)/ansible requirements-dev.txt requirements-omero.txt tests
 hosts:
 	tests/install-tools.sh controller hosts
 
-demo-tree: hosts
-	$(TESTHOSTS) tree $(SUITE) > /dev/null
+demo-hosts: hosts
+	$(TESTHOSTS) up demo $(foreach number,$(shell seq $(HOSTS)),demo-$(number)=$(SUITE)) > inventory/demo/hosts.yml
 
 demo: hosts ## Run a real OMERO.web on throwaway hosts (SUITE=bookworm|bullseye|trixie HOSTS=n)
-	$(MAKE) --no-print-directory --jobs=2 setup demo-tree
-	$(TESTHOSTS) up demo $(foreach number,$(shell seq $(HOSTS)),demo-$(number)=$(SUITE)) > inventory/demo/hosts.yml
+	$(MAKE) --no-print-directory --jobs=2 setup demo-hosts
 	ansible-playbook --inventory inventory/demo playbooks/site.yml
 	@echo; echo "OMERO.web is at:"; \
 	sed -n 's|.*"ansible_host": "\(.*\)".*|  http://\1/|p' inventory/demo/hosts.yml; \
