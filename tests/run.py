@@ -39,7 +39,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 STEP = re.compile(r"\S+ +(\S+) ➜ (\w+): (Executing|Executed: .*)$")
 TEST = re.compile(r"(\S+::.+?) (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)\b")
 ORIGIN = re.compile(r"(\S+ starts from [\w.-]+|\S+ is (?:kept as [\w.-]+|not kept: .+?))['\"]?$")
-LEFT_OUT = re.compile(r"^collected .* (\d+) deselected")
+LEFT_OUT = re.compile(r"collected \d+ items .* (\d+) deselected")
 OUTCOMES = ("failed", "passed", "skipped", "error")
 
 start = time.monotonic()
