@@ -1,6 +1,6 @@
 # Everything a developer or a newcomer runs. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down lint unit molecule containers test faults bench
+.PHONY: help setup tools hosts demo demo-hosts demo-down check lint unit molecule containers test faults bench
 
 SUITE ?= bookworm
 HOSTS ?= 1
@@ -9,36 +9,59 @@ SCENARIOS := $(sort $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/m
 
 # Ansible 9 runs on these; the first one there is makes the virtualenv.
 PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.10,$(shell command -v python$(version))) python3)
+# Not the virtualenv's own, when make calls itself.
+export PYTHON
 VENV := $(CURDIR)/.venv
-TESTHOSTS := $(VENV)/bin/python molecule/resources/testhosts.py
+PIP_INSTALL := $(VENV)/bin/pip install --quiet --disable-pip-version-check
+# They need no more than a Python, so that hosts can be made while the virtualenv is.
+TESTHOSTS := $(PYTHON) molecule/resources/testhosts.py
+REPORTS := .molecule/reports
 export PATH := $(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(VENV)/complete ## Install what this machine lacks, and the virtualenv .venv
+# Of its many modules a run imports few: these are compiled then.
+setup: $(VENV)/ansible ## Make the virtualenv .venv with Ansible, from which the playbooks run
 
-$(VENV)/complete: requirements.txt requirements-dev.txt requirements-omero.txt tests/install-tools.sh
-	tests/install-tools.sh
+$(VENV)/ansible: requirements.txt
+	tests/install-tools.sh controller
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-omero.txt
+	$(PIP_INSTALL) --no-compile --requirement requirements.txt
 	touch $@
 
-demo: setup ## Run a real OMERO.web on throwaway hosts (SUITE=bookworm|bullseye|trixie HOSTS=n)
+# What tests need beyond that.
+tools: $(VENV)/tests
+
+$(VENV)/tests: $(VENV)/ansible requirements-dev.txt requirements-omero.txt tests/install-tools.sh
+	tests/install-tools.sh hosts browser
+	$(PIP_INSTALL) --requirement requirements-dev.txt
+	$(PIP_INSTALL) --no-deps --requirement requirements-omero.txt
+	touch $@
+
+hosts:
+	tests/install-tools.sh controller hosts
+
+demo-hosts: hosts
 	$(TESTHOSTS) up demo $(foreach number,$(shell seq $(HOSTS)),demo-$(number)=$(SUITE)) > inventory/demo/hosts.yml
+
+demo: hosts ## Run a real OMERO.web on throwaway hosts (SUITE=bookworm|bullseye|trixie HOSTS=n)
+	$(MAKE) --no-print-directory --jobs=2 setup demo-hosts
 	ansible-playbook --inventory inventory/demo playbooks/site.yml
 	@echo; echo "OMERO.web is at:"; \
 	sed -n 's|.*"ansible_host": "\(.*\)".*|  http://\1/|p' inventory/demo/hosts.yml; \
 	echo "Change inventory/demo/group_vars/omero_web.yml, then: .venv/bin/ansible-playbook playbooks/site.yml"; \
 	echo "Remove it all with: make demo-down"
 
-demo-down: setup ## Remove the hosts of make demo, every trace of them
+demo-down: ## Remove the hosts of make demo, every trace of them
 	$(TESTHOSTS) down demo
 	rm -f inventory/demo/hosts.yml
 
-lint: setup ## Check style and syntax
+check: tools ## Test what needs no host, in a minute: style, syntax, tables, unit tests
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint unit
+
+lint: tools ## Check style, syntax and tables
 	ruff check .
 	yamllint --strict .
 	ansible-lint --offline --strict
@@ -46,30 +69,25 @@ lint: setup ## Check style and syntax
 	ansible-doc --type role --roles-path roles omero-web > /dev/null
 	tests/tables.py
 
-unit: setup ## Test the Python code
-	pytest
+unit: tools ## Test the Python code
+	pytest --durations=10 --junit-xml=$(REPORTS)/unit.xml
 
-molecule: setup ## Test one scenario on real hosts (SCENARIO=default)
-	MOLECULE_EPHEMERAL_DIRECTORY=$(CURDIR)/.molecule/$(SCENARIO) molecule test --scenario-name $(SCENARIO)
+molecule: tools ## Test one scenario on real hosts (SCENARIO=default)
+	tests/run.py --show all $(SCENARIO)
 
-containers: setup ## Test one of the scenarios in containers, where there is podman (SCENARIO=centos7|rocky9)
-	pip install --quiet --disable-pip-version-check molecule-plugins==26.10.12
+containers: tools ## Test one of the scenarios in containers, where there is podman (SCENARIO=centos7|rocky9)
+	$(PIP_INSTALL) molecule-plugins==26.10.12
 	MOLECULE_GLOB='molecule/containers/*/molecule.yml' molecule --base-config .config/molecule/config.yml \
 		--base-config .config/molecule/containers.yml test --scenario-name $(SCENARIO)
 
-# Two at a time: a scenario waits for its hosts about as long as it keeps a core busy.
-test: lint ## Test everything, as continuous integration does
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(SCENARIOS:%=scenario-%)
-	$(MAKE) --no-print-directory unit
-
-scenario-%:
-	$(MAKE) --no-print-directory molecule SCENARIO=$*
+test: check ## Test everything, as continuous integration does
+	tests/run.py --also $(REPORTS)/unit.xml $(SCENARIOS)
 
 faults: export OMERO_WEB_FAULTS := all
-faults: setup ## Test every fault, as test does with some, and an interruption after every change (an hour or two)
-	$(MAKE) --no-print-directory molecule SCENARIO=faults
+faults: tools ## Test every fault, as test does with some, and an interruption after every change; goes on where it was stopped
+	tests/run.py --show tests faults
 
-bench: setup ## Measure on a host of its own, each figure beside what it is to be compared with
+bench: setup hosts ## Measure on a host of its own, each figure beside what it is to be compared with
 	mkdir -p .molecule
 	$(TESTHOSTS) up bench bench-1=$(SUITE) > .molecule/bench.json
 	ansible-playbook --inventory .molecule/bench.json playbooks/site.yml

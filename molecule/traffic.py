@@ -50,10 +50,15 @@ class Users:
             self.locust = subprocess.Popen(self.visitors, stdout=log, stderr=log)
         while not (self.records.exists() and self.records.stat().st_size):
             assert self.locust.poll() is None, self.log.read_text()
+            # Until the first visitor has been answered.
             time.sleep(0.1)
         self.download.start()
         self.start = time.monotonic()
         return self
+
+    def answers(self):
+        """How many requests have been answered by now, well or not."""
+        return len(self.records.read_text().splitlines())
 
     def __exit__(self, *_):
         seconds = time.monotonic() - self.start

@@ -1,14 +1,32 @@
 #!/bin/sh
-# Installs what the project's test hosts and its virtualenv need of the operating system, or says what is missing.
+# Installs what parts of the project need of the operating system, or says what is missing.
+# usage: install-tools.sh [controller] [hosts] [browser]
 set -eu
 
-packages="debootstrap iproute2 nftables openssh-client python3-venv systemd-container"
-tools="debootstrap ip nft ssh-keygen systemd-nspawn"
-# For the tests with a browser; Google's build of it does as well, which Ubuntu's machines on GitHub have.
-if ! command -v google-chrome >/dev/null; then
-    packages="$packages chromium fonts-dejavu-core"
-    tools="$tools chromium"
-fi
+packages='' tools=''
+for part; do
+    case $part in
+    controller)
+        packages="$packages openssh-client python3-venv"
+        tools="$tools ssh"
+        ;;
+    hosts)
+        packages="$packages iproute2 mmdebstrap nftables openssh-client systemd-container"
+        tools="$tools ip mmdebstrap nft ssh-keygen systemd-nspawn"
+        ;;
+    browser)
+        # Google's build of it does as well, which Ubuntu's machines on GitHub have.
+        if ! command -v google-chrome >/dev/null; then
+            packages="$packages chromium fonts-dejavu-core"
+            tools="$tools chromium"
+        fi
+        ;;
+    *)
+        echo "$0: no part of the project is called $part" >&2
+        exit 2
+        ;;
+    esac
+done
 
 if command -v dpkg-query >/dev/null; then
     missing=

@@ -110,6 +110,7 @@ def test_a_download_that_hangs_ends_with_all_its_processes(params):
     params.update(release="5.4.4", timeout=2)
     with pytest.raises(module.ArchiveError):
         module.provide(params, check_mode=False)
+    # A process that was killed is in the list until its parent, init, has taken note of it.
     time.sleep(0.1)
     commands = subprocess.run(["ps", "-e", "-o", "args="], capture_output=True, text=True, check=True).stdout
     assert params["download_url"] not in commands

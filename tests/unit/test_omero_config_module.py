@@ -288,6 +288,7 @@ def test_waits_for_the_lock_and_keeps_what_its_holder_wrote(apply, path):
     other['b'] = '2'
 
     def release():
+        # Long enough for the module to have found the file locked.
         time.sleep(0.3)
         other.close()
 

@@ -1,0 +1,104 @@
+"""What the runner of the scenarios makes of what they print, and when a kept host serves."""
+
+import importlib.util
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+runner = load("tests/run.py")
+testhosts = load("molecule/resources/testhosts.py")
+
+LINES = """\
+INFO     minimal ➜ create: Executing
+TASK [Tell what they start from]
+    msg: minimal-bookworm starts from bookworm-12345678
+INFO     minimal ➜ create: Executed: Successful
+INFO     minimal ➜ prepare: Executing
+WARNING  minimal ➜ prepare: Executed: Missing playbook (Remove from test_sequence to suppress)
+INFO     minimal ➜ verify: Executing
+tests/test_minimal.py::test_first_boot[ansible://minimal-bookworm] PASSED   [ 50%]
+tests/test_minimal.py::test_there_is_no_nginx[ansible://minimal-bookworm] {}   [100%]
+the reason
+ERROR    minimal ➜ verify: Executed: {}
+"""
+REPORT = """\
+<testsuites><testsuite>
+<testcase classname="tests.test_a" name="test_good" time="1.5"/>
+<testcase classname="tests.test_a" name="test_bad" time="0.5"><failure message="no">first
+last</failure></testcase>
+<testcase classname="tests.test_a" name="test_left_out" time="0"><skipped message="why"/></testcase>
+<testcase time="7.7"/>
+</testsuite></testsuites>
+"""
+
+
+@pytest.fixture
+def read():
+    def read(text):
+        scenario = runner.Scenario("minimal", "steps")
+        for line in text.splitlines():
+            scenario.read(line)
+        return scenario
+
+    return read
+
+
+def test_steps_that_did_something_are_told(read, capsys):
+    scenario = read(LINES.format("PASSED", "Successful"))
+    assert [step for step, _ in scenario.steps] == ["create", "verify"]
+    assert scenario.notes == ["minimal-bookworm starts from bookworm-12345678"]
+    assert scenario.seen == Counter(passed=2)
+    assert "verify       0 s: 2 passed" in capsys.readouterr().out
+    assert scenario.verdict == "did not get to its end"
+
+
+def test_a_failed_step_is_told_with_its_last_lines(read, capsys):
+    scenario = read(LINES.format("FAILED", "Failed"))
+    assert scenario.verdict == "failed in verify"
+    assert scenario.last_words[-1] == "the reason"
+    out = capsys.readouterr().out
+    assert "FAILED test_minimal.py::test_there_is_no_nginx[ansible://minimal-bookworm]" in out
+    assert "verify       FAILED, 0 s: 1 failed, 1 passed" in out
+
+
+def test_a_report_counts_what_ran_to_its_end(tmp_path):
+    (tmp_path / "report.xml").write_text(REPORT)
+    report = runner.Report(tmp_path / "report.xml")
+    assert report.outcomes == Counter(passed=1, failed=1, skipped=1)
+    assert report.failures == [("test_a.py::test_bad", ["first", "last"])]
+    assert not runner.Report(tmp_path / "none.xml").tests
+
+
+@pytest.mark.parametrize(
+    "changed, serves",
+    [
+        ("roles/omero-web/defaults/main.yml", False),
+        ("molecule/default/group_vars/omero_web.yml", False),
+        ("molecule/default/tests/test_changes.py", True),
+        ("molecule/resources/verify/test_site.py", True),
+    ],
+)
+def test_a_kept_host_serves_until_what_it_was_made_from_changes(tmp_path, monkeypatch, changed, serves):
+    for directory in ("roles", "molecule"):
+        shutil.copytree(ROOT / directory, tmp_path / directory)
+    monkeypatch.setattr(testhosts, "CHECKOUT", tmp_path)
+
+    def digest():
+        return testhosts.digest_of(*(tmp_path / part for part in ("roles", "molecule/resources", "molecule/default")))
+
+    before = digest()
+    with (tmp_path / changed).open("a") as file:
+        file.write("\n")
+    assert (digest() == before) is serves
