@@ -273,18 +273,9 @@ outcome:
       elements: str
 """
 
-import errno
-import fcntl
-import grp
-import hashlib
-import json
 import os
-import pwd
 import re
-import shutil
-import signal
 import stat
-import tempfile
 import time
 
 try:
@@ -293,57 +284,47 @@ except ImportError:  # Python 2.7
     from urllib import unquote
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.common.text.converters import to_bytes, to_native
+from ansible.module_utils.common.text.converters import to_native
 from ansible.module_utils.omero_config import ConfigError, secret_dictionary
-from ansible.module_utils.omero_config_write import evaluate, problems_of, problems_of_evaluation
+from ansible.module_utils.omero_web_generation import Generation, id_of_group, id_of_user
 from ansible.module_utils.omero_web_host import (
     ACTIVATED,
     EVERYWHERE,
-    FAILED,
-    MANIFEST,
     NUMBER,
     Ground,
     Problem,
+    as_json,
     current_generation,
     destination_of,
     generations,
     in_words,
     listeners,
     listing,
+    now,
     point,
     read,
-    read_json,
     remove_file,
     remove_tree,
     sweep,
     write,
 )
-from ansible.module_utils.omero_web_http import GENERATION, Place, get, get_once, host_and_port, place_of
+from ansible.module_utils.omero_web_http import Place, get, get_once, host_and_port, place_of
+from ansible.module_utils.omero_web_nginx import NGINX_SERVICE, Nginx
+from ansible.module_utils.omero_web_process import Lock, in_a_process_of_its_own
 from ansible.module_utils.omero_web_systemd import Commands, Systemd
 
 UNITS = "/etc/systemd/system"
 RUNTIME_UNITS = "/run/systemd/system"
-NGINX = "/etc/nginx"
-NGINX_SERVICE = "nginx.service"
 SERVICE_FILE = "omero-web.service"
 SOCKET_FILE = "omero-web.socket"
 PROBE_FILE = "probe.service"
 RUNNING = ("active", "activating", "reloading")
 SESSIONS = re.compile(r"django-\d+\.\d+\Z")
-SECONDS_BETWEEN_TRIES = 0.5
 # Two generations share the socket while one takes over, and the kernel lets either have a request.
 ANSWERS = 200
 SECONDS_BETWEEN_ANSWERS = 0.02
 ANSWER_TIMEOUT = 60
 CLEARING_TIMEOUT = 600
-
-
-def now():
-    return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
-
-
-def as_json(data):
-    return to_bytes(json.dumps(data, indent=4, sort_keys=True, separators=(",", ": ")) + "\n")
 
 
 class Host(object):
@@ -363,271 +344,6 @@ class Host(object):
 
     def get_once(self, place, path, name, timeout):
         return get_once(place, path, name, timeout)
-
-
-# --- one run at a time ------------------------------------------------------------------------------------------------
-
-
-class Lock(object):
-    """The lock of a host. The kernel frees it with the process that holds it, however that ends."""
-
-    def __init__(self, path, by):
-        self.path, self.by = path, by
-        self.handle = None
-
-    def take(self, timeout, is_wanted=lambda: True):
-        """Wait for the lock for as long as may be, or until nobody wants it any more."""
-        deadline = time.time() + timeout
-        while not self._try():
-            if not is_wanted():
-                raise Problem("whoever started this run was gone before it had changed anything")
-            if time.time() >= deadline:
-                raise Problem(self._who())
-            time.sleep(SECONDS_BETWEEN_TRIES)
-        os.ftruncate(self.handle, 0)
-        os.write(self.handle, as_json({"by": self.by, "since": now(), "pid": os.getpid()}))
-
-    def _try(self):
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        fcntl.fcntl(handle, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
-        if stat.S_IMODE(os.fstat(handle).st_mode) != 0o600:
-            # Where anybody could open it, anybody may hold it for ever: they hold what is no longer the lock.
-            os.close(handle)
-            write(self.path, b"", mode=0o600, uid=os.geteuid(), gid=os.getegid())
-            return self._try()
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(handle), os.stat(self.path)):
-                self.handle = handle
-                return True
-        except EnvironmentError as error:
-            if error.errno not in (errno.EAGAIN, errno.EACCES, errno.ENOENT):
-                raise
-        os.close(handle)
-        return False
-
-    def _who(self):
-        holder = read_json(self.path)
-        if not isinstance(holder, dict) or "by" not in holder:
-            return "another run is changing this host; wait for its end"
-        return ("another run is changing this host: that of %s, since %s; wait for its end"
-                % (to_native(holder["by"]), to_native(holder.get("since", "some time"))))
-
-
-# --- a generation on disk ---------------------------------------------------------------------------------------------
-
-
-class Generation(object):
-    """One generation: its directory, which is made here, and what is said of it there."""
-
-    def __init__(self, host, basedir, number):
-        self.number = number
-        self.top = host.path(basedir, "generations")
-        self.directory = os.path.join(self.top, str(number))
-
-    def path(self, *names):
-        return os.path.join(self.directory, *[to_native(name) for name in names])
-
-    def has(self, name):
-        return os.path.isfile(self.path(name))
-
-    def manifest(self):
-        return read_json(self.path(MANIFEST)) or read_json(self.path(FAILED)) or {}
-
-    def release(self):
-        """Return the name of its release."""
-        return os.path.basename(destination_of(self.path("release")) or "")
-
-    def says_who_answers(self):
-        """Tell whether its answers have its number; those of generations from before that do not."""
-        return GENERATION.encode("ascii") in (read(self.path("gunicorn.conf.py")) or b"")
-
-    def make_directories(self, gid):
-        for path, group, mode in (("", 0, 0o755), ("etc", 0, 0o755), ("etc/grid", 0, 0o755), ("var", gid, 0o750)):
-            os.mkdir(self.path(path), mode)
-            os.chown(self.path(path), 0, group)
-            os.chmod(self.path(path), mode)
-
-    def write_files(self, files):
-        for name in sorted(files):
-            self._make_parents(name)
-            gid = id_of_group(to_native(files[name].get("group") or "root"))
-            write(self.path(name), to_bytes(files[name]["content"]), int(files[name].get("mode") or "0644", 8), gid=gid)
-
-    def make_links(self, links):
-        for path in sorted(links):
-            self._make_parents(path)
-            os.symlink(to_native(links[path]), self.path(path))
-
-    def _make_parents(self, name):
-        parts = to_native(name).split("/")
-        if os.path.isabs(name) or ".." in parts or "" in parts:
-            raise Problem("%s is no path inside of a generation" % to_native(name))
-        for depth in range(1, len(parts)):
-            if not os.path.isdir(self.path(*parts[:depth])):
-                os.mkdir(self.path(*parts[:depth]), 0o755)
-
-    def configure(self, configuration, gid):
-        """Write config.xml as OMERO's own library does, once OMERO.web's own settings have nothing against it."""
-        path = self.path("etc/grid/config.xml")
-        source = b""
-        if configuration.get("from"):
-            source = read(os.path.join(self.top, str(configuration["from"]), "etc/grid/config.xml")) or b""
-        content = content_of_configuration(configuration, path, source, self.directory)
-        write(path, content, 0o640, gid=gid)
-        digest = {"wanted": configuration.get("digest", ""), "file": hashlib.sha256(content).hexdigest()}
-        write(self.path("config.digest"), as_json(digest), 0o600)
-
-    def complete(self, manifest):
-        write(self.path(MANIFEST), as_json(manifest))
-
-    def fail(self, manifest):
-        write(self.path(FAILED), as_json(dict(manifest, failed=now())))
-
-    def forgive(self):
-        """Take back that it failed: its manifest first, for with neither it would count for nothing."""
-        if self.has(FAILED):
-            manifest = self.manifest()
-            manifest.pop("failed", None)
-            self.complete(manifest)
-            remove_file(self.path(FAILED))
-
-
-def content_of_configuration(configuration, path, source, directory):
-    """Return the bytes of config.xml; what is wrong with the properties is raised as a ConfigError."""
-    settings, secrets = configuration.get("settings") or {}, configuration.get("secrets") or {}
-    append, purge = configuration.get("append") or {}, bool(configuration.get("purge"))
-    problems = problems_of(settings, secrets, append, None)
-    if problems:
-        raise ConfigError(*problems)
-    environment = dict(os.environ)
-    scratch = tempfile.mkdtemp(prefix=".scratch-", dir=directory)
-    try:
-        found = evaluate(dict(settings, **secrets), append, purge, path, source, scratch)
-        problems = problems_of_evaluation(found, scratch, set(settings) | set(append))
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        # What OMERO.web was told there is not for the commands that follow.
-        os.environ.clear()
-        os.environ.update(environment)
-    if problems:
-        raise ConfigError(*problems)
-    return found.result
-
-
-def id_of_group(name):
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        raise Problem("the group %s does not exist on this host" % name)
-
-
-def id_of_user(name):
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        raise Problem("the user %s does not exist on this host" % name)
-
-
-# --- nginx ------------------------------------------------------------------------------------------------------------
-
-
-class Nginx(object):
-    """The site in nginx, and what of the distribution's own would answer in its place."""
-
-    # The test of what is not there yet: all that nginx reads, with the new files in place, laid over what it reads now.
-    TEST = 'mount --make-rprivate / && mount --bind "$1" "$2" && exec nginx -t -q'
-
-    def __init__(self, host, systemd, default_site):
-        self.host, self.systemd, self.commands = host, systemd, systemd.commands
-        self.default_site = default_site
-        self.removed = None
-
-    def test(self, files):
-        """Let nginx read its configuration as it would be with these files ({path: bytes}, None for one that goes)."""
-        if self.commands.run("unshare", "--mount", "true").code != 0:
-            return  # A container that may not mount: it is tested in place, and undone, before nginx hears of it.
-        scratch = tempfile.mkdtemp(prefix="omero-web-nginx-", dir=self.host.path("/run"))
-        try:
-            copy = os.path.join(scratch, "nginx")
-            shutil.copytree(self.host.path(NGINX), copy, symlinks=True, ignore=_what_cannot_be_copied)
-            for path, content in files.items():
-                if path.startswith(NGINX + "/"):
-                    _put(os.path.join(copy, os.path.relpath(path, NGINX)), content)
-            if self.default_site:
-                path = os.path.join(copy, os.path.relpath(self.default_site["path"], NGINX))
-                _put(path, self._without_default_site(path), mode=0o644)
-            done = self.commands.run("unshare", "--mount", "sh", "-c", self.TEST, "sh", copy, NGINX)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        if done.code != 0:
-            raise Problem(_words_of_nginx(done))
-
-    def test_in_place(self):
-        done = self.commands.run("nginx", "-t", "-q")
-        if done.code != 0:
-            raise Problem(_words_of_nginx(done))
-
-    def remove_default_site(self):
-        """Remove what would answer in place of OMERO.web, and remember it."""
-        path = self.host.path(self.default_site["path"]) if self.default_site else ""
-        if not path or not os.path.lexists(path):
-            return
-        content = self._without_default_site(path)
-        if content is None:
-            self.removed = (path, destination_of(path), None if os.path.islink(path) else read(path))
-            remove_file(path)
-        elif content != read(path):
-            self.removed = (path, None, read(path))
-            write(path + time.strftime(".%Y-%m-%d@%H:%M:%S~"), read(path), stat.S_IMODE(os.stat(path).st_mode))
-            write(path, content, stat.S_IMODE(os.stat(path).st_mode))
-
-    def put_default_site_back(self):
-        if self.removed:
-            path, destination, content = self.removed
-            if destination is None:
-                write(path, content)
-            else:
-                point(path, destination)
-
-    def _without_default_site(self, path):
-        if not self.default_site.get("part"):
-            return None
-        content = (read(path) or b"").decode("utf-8", "surrogateescape" if str is not bytes else "strict")
-        comment = "    # The default server was here; it would answer in place of OMERO.web.\n"
-        content = re.sub(self.default_site["part"], lambda dummy: comment, content)
-        return content.encode("utf-8", "surrogateescape" if str is not bytes else "strict")
-
-    def bring_up_to_date(self):
-        """Let nginx read its configuration, starting it if need be."""
-        if self.systemd.state(NGINX_SERVICE) == "active":
-            self.systemd.do("reload", NGINX_SERVICE)
-        else:
-            self.systemd.start(NGINX_SERVICE)
-
-
-def _what_cannot_be_copied(directory, names):
-    """Return what is neither a file nor a directory nor a link."""
-    modes = dict((name, os.lstat(os.path.join(directory, name)).st_mode) for name in names)
-    return [name for name, mode in modes.items()
-            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))]
-
-
-def _put(path, content, mode=0o600):
-    """Put a file into the copy that is tested; without following what is there."""
-    if os.path.lexists(path):
-        os.unlink(path)
-    if content is not None:
-        if not os.path.isdir(os.path.dirname(path)):
-            os.makedirs(os.path.dirname(path))
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as target:
-            target.write(content)
-
-
-def _words_of_nginx(done):
-    lines = (done.errors or done.output).strip().splitlines()
-    lines = [re.sub(r"^nginx: (?:\[\w+\] )?", "", line) for line in lines if " test failed" not in line]
-    return "; ".join(lines) or "nginx -t ended with code %d" % done.code
 
 
 # --- the change -------------------------------------------------------------------------------------------------------
@@ -661,7 +377,7 @@ class Transaction(object):
         if self.is_stale():
             return True
         self.step = "remove"
-        self.refuse_removals(self.in_use())
+        self.refuse_removals()
         self.tidy_up()
         if self.params["hand_over"] and self.params["start"]:
             self.check_ports()
@@ -1101,38 +817,42 @@ class Transaction(object):
         others = sorted(name for name in services if name != self.service)
         sockets = self.sockets()
         spare = sorted(name for name in sockets if name != self.target["socket"])
-        self.systemd.disable(*[name for name in others + spare
-                               if services.get(name, sockets.get(name))["enabled"] == "enabled"])
+        enabled = [name for name in others + spare if services.get(name, sockets.get(name))["enabled"] == "enabled"]
+        self.systemd.disable(*enabled)
         if self.params["start"]:
             # The sockets first, or somebody who knocks there would have systemd start what is to end.
             self.systemd.stop(*[name for name in spare if sockets[name]["active"] == "active"])
             self.systemd.let_end(*[name for name in others if services[name]["active"] in RUNNING])
-        self.enable()
+        if not self.enable() and enabled:
+            self.systemd.reload()
 
     def enable(self):
-        """Let the target start at boot, now that no other does."""
+        """Let the target start at boot, now that no other does; tell whether it did not."""
         top = "%s.target" % self.name
         wanted = ([top, self.target["socket"], self.service] + self.target["units"]
                   + ([NGINX_SERVICE] if self.nginx else []))
         units = self.systemd.units(*wanted)
-        self.systemd.enable(*[name for name in wanted if units.get(name, {}).get("enabled") == "disabled"])
+        disabled = [name for name in wanted if units.get(name, {}).get("enabled") == "disabled"]
+        self.systemd.enable(*disabled)
         if self.params["start"] and units.get(top, {}).get("enabled") and units[top]["active"] != "active":
             self.systemd.start(top)
+        return bool(disabled)
 
     # -- what is kept no longer
 
     def in_use(self):
-        """Return the numbers of generations that no removal may touch."""
+        """Return the numbers of generations that serve, or that somebody may go back to."""
         basedir = self.host.path(self.basedir)
         previous = os.path.basename(destination_of(os.path.join(basedir, "previous")) or "")
         running = [self.number_of(name) for name, unit in self.services().items()
                    if unit["active"] not in ("inactive", "failed")]
-        return (set(running) | set([current_generation(basedir), self.target["number"], self.fallback["number"]])
+        return (set(running) | set([current_generation(basedir), self.fallback["number"]])
                 | set([int(previous)] if NUMBER.match(previous) else []))
 
-    def refuse_removals(self, in_use):
+    def refuse_removals(self):
         """Refuse to remove what is in use or is not what its name says."""
         wanted = self.params["remove"]
+        in_use = self.in_use() | set([self.target["number"]])
         for number in wanted["generations"]:
             if number in in_use or number < 1:
                 raise Problem("generation %d is in use and is not removed" % number)
@@ -1166,7 +886,7 @@ class Transaction(object):
         self.step = "remove"
         wanted = self.params["remove"]
         if any(wanted.values()):
-            self.refuse_removals(self.in_use())
+            self.refuse_removals()
         self.remove_units(wanted["units"])
         for directory, names in (("generations", [str(number) for number in wanted["generations"]]),
                                  ("releases", wanted["releases"])):
@@ -1219,7 +939,7 @@ class Transaction(object):
                                                                  else error))
 
 
-# --- a process of its own ---------------------------------------------------------------------------------------------
+# --- the process ------------------------------------------------------------------------------------------------------
 
 
 def change(params, host, commands, is_wanted=lambda: True):
@@ -1234,6 +954,8 @@ def change(params, host, commands, is_wanted=lambda: True):
         return failure(transaction, " ".join(error.problems), {})
     except Exception as error:
         return failure(transaction, in_words(error), getattr(error, "details", {}))
+    finally:
+        lock.free()
 
 
 def failure(transaction, reason, details):
@@ -1252,46 +974,6 @@ def sentence_of(transaction, reason):
         "retire": "is live, but those before it could not be ended",
     }.get(step, "could not be put live")
     return "Generation %d %s: %s" % (number, what, reason)
-
-
-def in_a_process_of_its_own(work):
-    """Do work in a process that outlives this one, its connection and its login; return what it returned, None if it
-    was killed."""
-    reading, writing = os.pipe()
-    parent = os.getpid()
-    child = os.fork()
-    if not child:
-        os.close(reading)
-        leave_session()
-        result = work(lambda: os.getppid() == parent)
-        send(writing, to_bytes(json.dumps(result)))
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        text = pipe.read()
-    os.waitpid(child, 0)
-    return json.loads(text.decode("utf-8")) if text else None
-
-
-def leave_session():
-    """Become independent of whoever started this: of their terminal, their signals, their connection."""
-    os.setsid()
-    for number in signal.SIGHUP, signal.SIGPIPE, signal.SIGINT:
-        signal.signal(number, signal.SIG_IGN)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for stream in 0, 1, 2:
-        os.dup2(nothing, stream)
-    os.umask(0o022)
-    os.chdir("/")
-
-
-def send(pipe, content):
-    """Hand over the result, if anybody still waits for it."""
-    try:
-        while content:
-            content = content[os.write(pipe, content):]
-    except OSError:
-        pass
 
 
 ARGUMENT_SPEC = dict(
@@ -1331,7 +1013,8 @@ ARGUMENT_SPEC = dict(
         apply_defaults=True,
         options=dict(number=dict(type="int", default=0), installed=dict(type="dict", default={})),
     ),
-    make=dict(type=secret_dictionary, no_log=True),
+    # Its type hides it before Ansible can log it; `no_log` would mask whatever looks like one of its numbers, too.
+    make=dict(type=secret_dictionary, no_log=False),
     trial=dict(type="bool", default=True),
     start=dict(type="bool", default=True),
     hand_over=dict(type="bool", default=True),
@@ -1354,9 +1037,6 @@ ARGUMENT_SPEC = dict(
 
 def main():
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC)
-    # What is secret is never returned but in the lines of a log, which the controller masks by its own knowledge of
-    # secrets. Ansible's scrubbing would replace the characters of short ones in paths, numbers and other words.
-    module.no_log_values.clear()
     params = dict(module.params, make=module.params["make"].plain if module.params["make"] is not None else None)
 
     def work(is_wanted):

@@ -15,7 +15,10 @@ import socket
 import stat
 import struct
 import tempfile
+import time
 from collections import namedtuple
+
+from ansible.module_utils.common.text.converters import to_bytes
 
 NUMBER = re.compile(r"[1-9][0-9]*\Z")
 MANIFEST = "manifest"
@@ -42,6 +45,14 @@ def in_words(error):
     if isinstance(error, EnvironmentError) and error.strerror:
         return "%s: %s" % (error.filename, error.strerror) if error.filename else error.strerror
     return "%s: %s" % (type(error).__name__, error)
+
+
+def now():
+    return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+
+
+def as_json(data):
+    return to_bytes(json.dumps(data, indent=4, sort_keys=True, separators=(",", ": ")) + "\n")
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

@@ -42,7 +42,8 @@ class Commands(object):
         if done.code == OUT_OF_TIME:
             raise Problem("%s did not end within %s s" % (" ".join(command), options["seconds"]))
         if done.code != 0:
-            complaint = (done.errors or done.output).strip() or "it ended with code %d" % done.code
+            # Where systemctl goes on, it is about how to look at the log.
+            complaint = (done.errors or done.output).strip().split("\nSee ")[0] or "it ended with code %d" % done.code
             raise Problem("%s: %s" % (" ".join(command), complaint))
         return done.output
 
@@ -55,9 +56,10 @@ class Systemd(object):
     def __init__(self, commands):
         self.commands = commands
 
-    def do(self, *words, **options):
-        if len(words) > 1:
-            self.commands.must("systemctl", *words, **options)
+    def do(self, verb, *units, **options):
+        """Do something with units, if there are any."""
+        if units:
+            self.commands.must("systemctl", verb, *units, **options)
 
     def reload(self):
         self.commands.must("systemctl", "daemon-reload")
@@ -75,13 +77,15 @@ class Systemd(object):
     def let_end(self, *units):
         """Stop units without waiting for the requests that they finish."""
         if units:
-            self.do("stop", "--no-block", *units)
+            self.commands.must("systemctl", "--no-block", "stop", *units)
 
     def enable(self, *units):
         self.do("enable", *units)
 
     def disable(self, *units):
-        self.do("disable", *units)
+        """Keep units from starting at boot; that systemd has read it again is for the next reload."""
+        if units:
+            self.commands.must("systemctl", "--no-reload", "disable", *units)
 
     def units(self, *names):
         """Return what is known of units by their names; patterns match loaded units only."""
