@@ -123,7 +123,8 @@ options:
         the destination by path; V(sessions), the name of a directory below C(var/sessions); V(configuration) with
         C(settings), C(secrets), C(append) and C(purge) as M(omero_config) has them, C(from), the number of the
         generation whose configuration is to be changed, and C(digest), which is kept beside the file; and V(manifest).
-      - It is never shown or logged.
+      - It is never shown or logged. Given as the text of a JSON dictionary, it is one value to Ansible, which otherwise
+        masks whatever looks like any of its numbers and words where it logs the other options.
     type: dict
   trial:
     description: Start the target on a socket of its own first, and ask it for the login page.
@@ -365,7 +366,6 @@ class Transaction(object):
         self.serving = self.fallback["number"]
         self.undo_problems, self.remarks, self.removed = [], [], []
         self.previous = self.current = None
-        self.began = int(time.time())
 
     def service_of(self, number):
         return "%s@%d.service" % (self.name, number)
@@ -609,7 +609,8 @@ class Transaction(object):
             self.take_over(began)
             self.flip()
         except Exception as error:
-            log = self.systemd.log(self.service, began) if self.params["start"] else []
+            unit = NGINX_SERVICE if self.step == "nginx" else self.service
+            log = self.systemd.log(unit, began) if self.params["start"] else []
             self.take_back()
             details = dict({"log": log}, **getattr(error, "details", {}))
             raise Problem(in_words(error), **details)
@@ -949,7 +950,8 @@ def change(params, host, commands, is_wanted=lambda: True):
     try:
         lock.take(params["lock_timeout"], is_wanted)
         stale = transaction.run()
-        return dict(changed=transaction.changed, stale=stale, removed=transaction.removed, remarks=transaction.remarks)
+        remarks = transaction.remarks + transaction.undo_problems
+        return dict(changed=transaction.changed, stale=stale, removed=transaction.removed, remarks=remarks)
     except ConfigError as error:
         return failure(transaction, " ".join(error.problems), {})
     except Exception as error:
@@ -1013,8 +1015,7 @@ ARGUMENT_SPEC = dict(
         apply_defaults=True,
         options=dict(number=dict(type="int", default=0), installed=dict(type="dict", default={})),
     ),
-    # Its type hides it before Ansible can log it; `no_log` would mask whatever looks like one of its numbers, too.
-    make=dict(type=secret_dictionary, no_log=False),
+    make=dict(type=secret_dictionary, no_log=True),
     trial=dict(type="bool", default=True),
     start=dict(type="bool", default=True),
     hand_over=dict(type="bool", default=True),
@@ -1037,6 +1038,9 @@ ARGUMENT_SPEC = dict(
 
 def main():
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC)
+    # From here on, what is secret is in the lines of a log alone, which the controller masks, for it knows the secrets.
+    # Ansible's own scrubbing would mask whatever looks like a short secret, or a number, of what is to be made.
+    module.no_log_values.clear()
     params = dict(module.params, make=module.params["make"].plain if module.params["make"] is not None else None)
 
     def work(is_wanted):

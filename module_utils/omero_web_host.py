@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections import namedtuple
 
-from ansible.module_utils.common.text.converters import to_bytes
+from ansible.module_utils.common.text.converters import to_bytes, to_native
 
 NUMBER = re.compile(r"[1-9][0-9]*\Z")
 MANIFEST = "manifest"
@@ -34,7 +34,7 @@ class Problem(Exception):
     """What keeps a change from going on, in one sentence, and what is known beside it."""
 
     def __init__(self, sentence, **details):
-        super(Problem, self).__init__(sentence)
+        super(Problem, self).__init__(to_native(sentence))
         self.details = details
 
 

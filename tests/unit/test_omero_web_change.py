@@ -20,12 +20,12 @@ import time
 
 import omero_web_change
 import pytest
-from ansible.module_utils import omero_web_host, omero_web_process
+from ansible.module_utils import basic, omero_web_host, omero_web_process
 from ansible.module_utils.omero_web_host import Listener, Problem
 from ansible.module_utils.omero_web_http import Answer
 from ansible.module_utils.omero_web_process import Lock, in_a_process_of_its_own
 from ansible.module_utils.omero_web_systemd import Commands, Done
-from conftest import ROOT, read_properties
+from conftest import ROOT, read_properties, run_module
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to others, as root")
 
@@ -884,8 +884,9 @@ def process_that_holds_the_lock(world):
         stdout=subprocess.PIPE)
     assert process.stdout.readline().strip() == b"held"
     yield process
-    process.kill()
-    process.wait()
+    if process.poll() is None:
+        process.kill()
+        process.wait()
 
 
 def test_second_run_waits_and_says_for_whom(world, holder):
@@ -952,6 +953,89 @@ def test_process_outlives_the_one_that_waits(tmp_path):
             break
         time.sleep(0.01)
     assert (tmp_path / "finished").exists()
+
+
+# --- as Ansible runs it -----------------------------------------------------------------------------------------------
+
+
+SECRET = u"hunter2-PLANTED"
+
+
+class Syslog(object):
+    """Stands in for the module syslog."""
+
+    LOG_INFO = LOG_USER = 0
+
+    def __init__(self):
+        self.messages = []
+
+    def openlog(self, *dummy):
+        pass
+
+    def syslog(self, priority, message):
+        self.messages.append(str(message))
+
+
+@pytest.fixture(name="apply")
+def as_ansible_does(world, monkeypatch):
+    """Run the module with parameters for generation 1, a secret among them; its result, and what was logged of it."""
+    syslog = Syslog()
+    monkeypatch.setattr(basic, "syslog", syslog)
+    monkeypatch.setattr(basic, "has_syslog", True, raising=False)
+    monkeypatch.setattr(basic, "has_journal", False)
+    monkeypatch.setattr(omero_web_change, "Host", lambda: world)
+    monkeypatch.setattr(omero_web_change, "Commands", lambda: world)
+
+    def apply(**more):
+        params = world.params(1)
+        params["make"]["configuration"]["secrets"] = {u"test.password": SECRET}
+        params["make"]["files"]["tls.pem"] = {"content": SECRET, "mode": u"0600"}
+        params.update(more)
+        result = run_module("omero_web_change", params)
+        return result, result.text + "".join(syslog.messages)
+
+    return apply
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_module(world, apply, as_text):
+    make = made_of(1, 0)
+    make["files"]["tls.pem"] = {"content": SECRET}
+    result, shown = apply(**{"make": json.dumps(make)} if as_text else {})
+    assert (result["changed"], result["stale"]) == (True, False), result
+    assert world.content(TLS) == SECRET
+    assert SECRET not in shown
+    assert "basedir=/opt/omero/web" in shown
+    assert "http://127.0.0.1:80" in shown or not as_text
+
+
+@pytest.mark.parametrize("more", [
+    {"make": SECRET},
+    {"make": [SECRET]},
+    {"no_such_parameter": 1},
+    {"start_timeout": "soon"},
+    {"seen": None},
+    {"target": {"number": 1}},
+    {"fallback": {"nobody": 1}},
+    {"group": "no-such-group"},
+])
+def test_nothing_secret_is_shown_of_what_is_refused(apply, more):
+    result, shown = apply(**more)
+    assert result["failed"]
+    assert SECRET not in shown
+
+
+def test_module_that_fails(world, apply):
+    world.status[1] = 500
+    result, shown = apply()
+    assert (result["failed"], result["changed"]) == (True, True)
+    assert result["outcome"]["step"] == "trial"
+    assert SECRET not in shown
+
+
+def test_module_whose_process_is_killed(world, apply, monkeypatch):
+    monkeypatch.setattr(omero_web_change, "change", lambda *dummy: os.kill(os.getpid(), signal.SIGKILL))
+    assert "The process that changes this host was killed" in apply()[0]["msg"]
 
 
 # --- who listens ------------------------------------------------------------------------------------------------------
