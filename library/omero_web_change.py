@@ -290,8 +290,6 @@ from ansible.module_utils.omero_config import ConfigError, secret_dictionary
 from ansible.module_utils.omero_web_generation import Generation, id_of_group, id_of_user
 from ansible.module_utils.omero_web_host import (
     ACTIVATED,
-    EVERYWHERE,
-    NUMBER,
     Ground,
     Problem,
     as_json,
@@ -312,20 +310,19 @@ from ansible.module_utils.omero_web_host import (
 from ansible.module_utils.omero_web_http import Place, get, get_once, host_and_port, place_of
 from ansible.module_utils.omero_web_nginx import NGINX_SERVICE, Nginx
 from ansible.module_utils.omero_web_process import Lock, in_a_process_of_its_own
+from ansible.module_utils.omero_web_removal import SESSIONS, Removal
 from ansible.module_utils.omero_web_systemd import Commands, Systemd
+from ansible.module_utils.omero_web_units import RUNNING, Units
 
-UNITS = "/etc/systemd/system"
 RUNTIME_UNITS = "/run/systemd/system"
 SERVICE_FILE = "omero-web.service"
 SOCKET_FILE = "omero-web.socket"
 PROBE_FILE = "probe.service"
-RUNNING = ("active", "activating", "reloading")
-SESSIONS = re.compile(r"django-\d+\.\d+\Z")
 # Two generations share the socket while one takes over, and the kernel lets either have a request.
 ANSWERS = 200
+STATIC_ANSWERS = 50
 SECONDS_BETWEEN_ANSWERS = 0.02
 ANSWER_TIMEOUT = 60
-CLEARING_TIMEOUT = 600
 
 
 class Host(object):
@@ -356,19 +353,18 @@ class Transaction(object):
     def __init__(self, params, host, commands):
         self.params, self.host = params, host
         self.systemd, self.commands = Systemd(commands), commands
+        self.units = Units(params["name"], host, self.systemd)
+        self.removal = Removal(params, host, self.units)
         self.name, self.basedir = params["name"], params["basedir"]
         self.target, self.fallback, self.make = params["target"], params["fallback"], params["make"]
         self.generation = Generation(host, self.basedir, self.target["number"])
-        self.service = self.service_of(self.target["number"])
+        self.service = self.units.service_of(self.target["number"])
         nginx = params["nginx"]
         self.nginx = Nginx(host, self.systemd, nginx.get("default_site")) if nginx is not None else None
         self.step, self.changed = "lock", False
         self.serving = self.fallback["number"]
-        self.undo_problems, self.remarks, self.removed = [], [], []
+        self.undo_problems = []
         self.previous = self.current = None
-
-    def service_of(self, number):
-        return "%s@%d.service" % (self.name, number)
 
     # -- the order
 
@@ -377,7 +373,10 @@ class Transaction(object):
         if self.is_stale():
             return True
         self.step = "remove"
-        self.refuse_removals()
+        # The one before will be another by the time that anything is removed.
+        moves = self.params["hand_over"] and self.fallback["number"] not in (0, self.target["number"])
+        self.removal.refuse(self.removal.in_use(and_previous=not moves))
+        self.step = "tidy"
         self.tidy_up()
         if self.params["hand_over"] and self.params["start"]:
             self.check_ports()
@@ -391,7 +390,8 @@ class Transaction(object):
             self.or_fail(self.test_nginx)
             self.hand_over()
             self.retire()
-        self.remove()
+        self.step = "remove"
+        self.removal.run()
         return False
 
     def is_stale(self):
@@ -425,7 +425,7 @@ class Transaction(object):
         for directory in "generations", "releases":
             sweep(self.host.path(self.basedir, directory))
         pattern = "%s-probe@*.service" % self.name
-        left = [name for name in listing(self.host.path(RUNTIME_UNITS)) if self.is_probe(name)]
+        left = [name for name in listing(self.host.path(RUNTIME_UNITS)) if self.units.is_probe(name)]
         running = [name for name, unit in self.systemd.units(pattern).items() if unit["active"] != "inactive"]
         if left or running:
             self.systemd.stop(*sorted(set(left + running)))
@@ -433,13 +433,10 @@ class Transaction(object):
                 remove_file(self.host.path(RUNTIME_UNITS, name))
             self.systemd.reload()
 
-    def is_probe(self, name):
-        return re.match(re.escape(self.name) + r"-probe@\d+\.service\Z", name) is not None
-
     def check_ports(self):
         """See that OMERO.web and nginx can listen where they are to."""
         self.step = "ports"
-        strangers = self.strangers(self.target["address"])
+        strangers = self.units.strangers(self.target["address"])
         if strangers:
             raise Problem("omero.web.application_server.host and .port are %s, where %s listens on this host; "
                           "stop it or set another port" % (self.target["address"], strangers))
@@ -452,44 +449,6 @@ class Transaction(object):
 
     def nginx_ports(self):
         return (self.params["nginx"] or {}).get("ports") or {}
-
-    def strangers(self, address):
-        """Return in words who but OMERO.web itself listens on its address; empty if nobody does."""
-        is_ours = any(unit["active"] == "active" and unit["listen"] == address for unit in self.sockets().values())
-        strangers = set()
-        for listener in self.listeners_at(address):
-            ours = any(self.number_of(unit) for unit in listener.units) or is_ours and (
-                1 in listener.pids or not listener.pids)
-            if not ours:
-                strangers.update(listener.programs or ["another program"])
-        return " and ".join(sorted(strangers))
-
-    def listeners_at(self, address):
-        """Return who listens where a listener on the address would be in the way."""
-        host, port = host_and_port(address)
-        return [listener for listener in self.host.listeners(port)
-                if host in EVERYWHERE or listener.address in EVERYWHERE + (host,)]
-
-    def number_of(self, unit):
-        """Return the number of the generation whose service a unit is, 0 for any other unit."""
-        found = re.match(re.escape(self.name) + r"@([1-9]\d*)\.service\Z", unit)
-        return int(found.group(1)) if found else 0
-
-    def services(self):
-        """Return the states of the services of all generations, loaded or installed."""
-        installed = [name for name in listing(self.host.path(UNITS)) if self.number_of(name)]
-        return dict((name, unit) for name, unit in
-                    self.systemd.units("%s@*.service" % self.name, *installed).items() if self.number_of(name))
-
-    def sockets(self):
-        """Return the states of the sockets of generations: those whose unit names a service of one."""
-        ours = []
-        for name in listing(self.host.path(UNITS)):
-            if name.startswith(self.name) and name.endswith(".socket"):
-                text = (read(self.host.path(UNITS, name)) or b"").decode("utf-8", "replace")
-                if any(self.number_of(service) for service in re.findall(r"(?m)^Service=(\S+)", text)):
-                    ours.append(name)
-        return self.systemd.units(*ours) if ours else {}
 
     # -- a new generation
 
@@ -507,9 +466,12 @@ class Transaction(object):
     def clear_the_way(self, directory):
         """Remove what a run that was cut off left of a generation of this number."""
         number = self.target["number"]
-        if self.generation.manifest() or number in self.in_use() or not os.path.isdir(directory):
+        if self.generation.manifest() or number in self.serving_now() or not os.path.isdir(directory):
             raise Problem("%s is there already" % directory)
         remove_tree(directory)
+
+    def serving_now(self):
+        return self.units.running() | set([current_generation(self.host.path(self.basedir)), self.fallback["number"]])
 
     def write_generation(self):
         gid = id_of_group(self.params["group"])
@@ -541,7 +503,7 @@ class Transaction(object):
         if not self.generation.has(PROBE_FILE):
             return
         self.step = "trial"
-        unit = "%s-probe@%d.service" % (self.name, self.target["number"])
+        unit = self.units.probe_of(self.target["number"])
         path = self.host.path(RUNTIME_UNITS, unit)
         began = int(time.time())
         if not os.path.isdir(os.path.dirname(path)):
@@ -684,12 +646,12 @@ class Transaction(object):
         """
         unit = self.target["socket"]
         is_active = self.systemd.state(unit) == "active"
-        holders = self.listeners_at(self.target["address"])
+        holders = self.units.listeners_at(self.target["address"])
         if is_active and any(1 in holder.pids or not holder.pids for holder in holders):
             return False
         if is_active:
             self.systemd.stop(unit)
-        services = set(service for holder in holders for service in holder.units if self.number_of(service))
+        services = set(service for holder in holders for service in holder.units if self.units.number_of(service))
         if self.systemd.state(self.service) in RUNNING:
             services.add(self.service)  # systemd opens no socket for a service that runs already.
         self.systemd.stop(*sorted(services))
@@ -708,13 +670,13 @@ class Transaction(object):
         for _ in range(ANSWERS):
             answer = self.host.get(place, path, target["host"], ANSWER_TIMEOUT)
             who = answer.generation or self.who_answers(says)
-            if who == number or not says and not who:
-                if answer.status == 200:
-                    self.see_static_file(place, answer.body)
-                    return
+            if answer.status == 200 and (who == number or not says and not who):
+                self.see_static_file(place, answer.body)
+                return
+            # Without its number, it may still be of an nginx that is about to read its new site.
+            if answer.generation == number:
                 raise Problem("the site answers %s for %s%s" % (
-                    answer.status or "nothing (%s)" % answer.reason, target["url"], target["login_path"]),
-                    status=answer.status)
+                    answer.status, target["url"], target["login_path"]), status=answer.status)
             seen.add("%s of generation %s" % (answer.status or answer.reason, who or "unknown"))
             if time.time() > deadline:
                 break
@@ -738,10 +700,13 @@ class Transaction(object):
         if not self.nginx or not names or not self.target["static_url"].startswith("/"):
             return
         path = self.target["static_url"] + names[0]
-        answer = self.host.get_once(place, path, self.target["host"], ANSWER_TIMEOUT)
-        if answer.status != 200:
-            raise Problem("the site answers %s for the static file %s" % (
-                answer.status or "nothing (%s)" % answer.reason, path), status=answer.status, missing_static=[names[0]])
+        for _ in range(STATIC_ANSWERS):
+            answer = self.host.get_once(place, path, self.target["host"], ANSWER_TIMEOUT)
+            if answer.status == 200:
+                return
+            time.sleep(SECONDS_BETWEEN_ANSWERS)
+        raise Problem("the site answers %s for the static file %s" % (
+            answer.status or "nothing (%s)" % answer.reason, path), status=answer.status, missing_static=[names[0]])
 
     def flip(self):
         """Make the target the live generation, once and for all."""
@@ -761,7 +726,8 @@ class Transaction(object):
         if self.target["number"] in (self.fallback["number"], self.params["seen"]["current"]):
             return  # It is the one that serves: there is no other to put in its place.
         basedir = self.params["basedir"]
-        self.undo(lambda: point(self.host.path(basedir, "current"), self.current))
+        if destination_of(self.host.path(basedir, "current")) != self.current:
+            self.undo(lambda: point(self.host.path(basedir, "current"), self.current))
         self.undo(lambda: point(self.host.path(basedir, "previous"), self.previous))
         self.undo(self.put_files_back)
         if self.nginx and not self.fallback["number"]:
@@ -790,7 +756,7 @@ class Transaction(object):
     def let_fallback_serve(self):
         """See that the fallback runs on its socket, if a step has stopped either."""
         if self.fallback["number"]:
-            service = self.service_of(self.fallback["number"])
+            service = self.units.service_of(self.fallback["number"])
             socket = os.path.basename(self.fallback["installed"].get(SOCKET_FILE, ""))
             if self.systemd.state(service) not in RUNNING:
                 self.systemd.start(*[unit for unit in (socket, service) if unit])
@@ -800,12 +766,20 @@ class Transaction(object):
             self.systemd.do("reload", NGINX_SERVICE)
 
     def close_socket_of_target(self):
-        """Close the socket that only the target used, and remove its unit."""
-        if self.target["socket"] != os.path.basename(self.fallback["installed"].get(SOCKET_FILE, "")):
-            self.systemd.stop(self.target["socket"])
-            path = self.target["installed"].get(SOCKET_FILE)
+        """Close the socket that only the target used, and remove its unit if the fallback has none of that name."""
+        unit, path = self.target["socket"], self.target["installed"].get(SOCKET_FILE)
+        if unit != os.path.basename(self.fallback["installed"].get(SOCKET_FILE, "")):
+            self.systemd.stop(unit)
             if path and remove_file(self.host.path(path)):
                 self.systemd.reload()
+        elif self.systemd.units(unit).get(unit, {}).get("listen") != self.address_of(path):
+            # It was opened elsewhere. The fallback has its own address for itself, until the next change.
+            self.systemd.stop(unit)
+
+    def address_of(self, path):
+        """Return where a socket's unit file says that it listens."""
+        found = re.search(br"(?m)^ListenStream=(\S+)", read(self.host.path(path)) or b"")
+        return to_native(found.group(1)) if found else ""
 
     # -- after
 
@@ -814,9 +788,9 @@ class Transaction(object):
         self.step = "retire"
         write(self.generation.path(ACTIVATED), as_json({"activated": now(), "by": self.params["by"]}))
         self.generation.forgive()
-        services = self.services()
+        services = self.units.services()
         others = sorted(name for name in services if name != self.service)
-        sockets = self.sockets()
+        sockets = self.units.sockets()
         spare = sorted(name for name in sockets if name != self.target["socket"])
         enabled = [name for name in others + spare if services.get(name, sockets.get(name))["enabled"] == "enabled"]
         self.systemd.disable(*enabled)
@@ -839,107 +813,6 @@ class Transaction(object):
             self.systemd.start(top)
         return bool(disabled)
 
-    # -- what is kept no longer
-
-    def in_use(self):
-        """Return the numbers of generations that serve, or that somebody may go back to."""
-        basedir = self.host.path(self.basedir)
-        previous = os.path.basename(destination_of(os.path.join(basedir, "previous")) or "")
-        running = [self.number_of(name) for name, unit in self.services().items()
-                   if unit["active"] not in ("inactive", "failed")]
-        return (set(running) | set([current_generation(basedir), self.fallback["number"]])
-                | set([int(previous)] if NUMBER.match(previous) else []))
-
-    def refuse_removals(self):
-        """Refuse to remove what is in use or is not what its name says."""
-        wanted = self.params["remove"]
-        in_use = self.in_use() | set([self.target["number"]])
-        for number in wanted["generations"]:
-            if number in in_use or number < 1:
-                raise Problem("generation %d is in use and is not removed" % number)
-        releases = set(Generation(self.host, self.basedir, number).release() for number in in_use)
-        for name in wanted["releases"]:
-            if name in releases:
-                raise Problem("release %s is in use and is not removed" % name)
-            self.refuse_names("release", name)
-        for name in wanted["wheels"]:
-            self.refuse_names("wheel", name)
-        for name in wanted["sessions"]:
-            if not SESSIONS.match(name):
-                raise Problem("%s is no name of a directory of sessions" % name)
-        for path in wanted["units"]:
-            self.refuse_unit(path, in_use)
-
-    def refuse_names(self, what, name):
-        if "/" in name or name.startswith(".") or not name:
-            raise Problem("%s is no name of a %s" % (name, what))
-
-    def refuse_unit(self, path, in_use):
-        directory, name = os.path.split(path)
-        is_ours = re.match(re.escape(self.name) + r"(?:@[1-9]\d*\.service|[^/@]*\.socket)\Z", name)
-        if directory != UNITS or not is_ours:
-            raise Problem("%s is no unit of a generation" % path)
-        if self.number_of(name) in in_use or name == self.target["socket"]:
-            raise Problem("%s is in use and is not removed" % path)
-
-    def remove(self):
-        """Remove what is kept no longer, once more only if nobody uses it."""
-        self.step = "remove"
-        wanted = self.params["remove"]
-        if any(wanted.values()):
-            self.refuse_removals()
-        self.remove_units(wanted["units"])
-        for directory, names in (("generations", [str(number) for number in wanted["generations"]]),
-                                 ("releases", wanted["releases"])):
-            for name in names:
-                self.remove_directory(self.host.path(self.basedir, directory, name))
-        for name in wanted["wheels"]:
-            self.remove_wheel(self.host.path(self.basedir, "wheels", name))
-        for name in wanted["sessions"]:
-            self.remove_sessions(name)
-
-    def remove_units(self, paths):
-        names = [os.path.basename(path) for path in paths]
-        units = self.systemd.units(*names) if names else {}
-        self.systemd.disable(*sorted(name for name in units if units[name]["enabled"] == "enabled"))
-        if [path for path in paths if self.was_removed(path, remove_file(self.host.path(path)))]:
-            self.systemd.reload()
-
-    def was_removed(self, path, is_so):
-        if is_so:
-            self.removed.append(path)
-            self.changed = True
-        return is_so
-
-    def remove_directory(self, path):
-        if os.path.islink(path) or not os.path.isdir(path):
-            if os.path.lexists(path):
-                raise Problem("%s is not a directory and is not removed" % path)
-            return
-        remove_tree(path)
-        self.was_removed(path, True)
-
-    def remove_wheel(self, path):
-        if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
-            raise Problem("%s is not a file and is not removed" % path)
-        self.was_removed(path, remove_file(path))
-
-    def remove_sessions(self, name):
-        """Remove a directory of sessions: what is in it as the service user, who may have put anything there."""
-        path = self.host.path(self.basedir, "var/sessions", name)
-        if os.path.islink(path) or not os.path.isdir(path):
-            return
-        clear = ["find", path, "-xdev", "-mindepth", "1", "-delete"]
-        self.commands.run("runuser", "-u", self.params["user"], "--", *clear, seconds=CLEARING_TIMEOUT)
-        try:
-            with Ground(self.host.path(self.basedir), "var", "sessions") as sessions:
-                os.rmdir(sessions.at(name))
-            self.was_removed(path, True)
-        except (Problem, OSError) as error:
-            self.remarks.append("%s could not be removed (%s)" % (path, error.strerror if isinstance(error, OSError)
-                                                                 else error))
-
-
 # --- the process ------------------------------------------------------------------------------------------------------
 
 
@@ -950,8 +823,12 @@ def change(params, host, commands, is_wanted=lambda: True):
     try:
         lock.take(params["lock_timeout"], is_wanted)
         stale = transaction.run()
-        remarks = transaction.remarks + transaction.undo_problems
-        return dict(changed=transaction.changed, stale=stale, removed=transaction.removed, remarks=remarks)
+        return dict(
+            changed=transaction.changed or bool(transaction.removal.removed),
+            stale=stale,
+            removed=transaction.removal.removed,
+            remarks=transaction.removal.remarks + transaction.undo_problems,
+        )
     except ConfigError as error:
         return failure(transaction, " ".join(error.problems), {})
     except Exception as error:
@@ -963,12 +840,13 @@ def change(params, host, commands, is_wanted=lambda: True):
 def failure(transaction, reason, details):
     outcome = dict({"status": 0, "missing_static": [], "log": []}, **details)
     outcome.update(step=transaction.step, reason=reason, serving=transaction.serving, undo=transaction.undo_problems)
-    return dict(failed=True, msg=sentence_of(transaction, reason), changed=transaction.changed, outcome=outcome)
+    changed = transaction.changed or bool(transaction.removal.removed)
+    return dict(failed=True, msg=sentence_of(transaction, reason), changed=changed, outcome=outcome)
 
 
 def sentence_of(transaction, reason):
     number, step = transaction.target["number"], transaction.step
-    if step in ("lock", "ports", "remove"):
+    if step in ("lock", "tidy", "ports", "remove"):
         return reason[:1].upper() + reason[1:] + ("" if reason.endswith(".") else ".")
     what = {
         "make": "could not be made",

@@ -670,6 +670,22 @@ def test_port_change_that_fails(live):
     assert not [words for words in live.log if re.search(r"stop .*omero-web@1|stop omero-web.socket", words)]
 
 
+def test_socket_that_was_opened_elsewhere_is_closed(live):
+    """Generations from before that differ in their port have sockets of the same name."""
+    live.status[2] = 400
+    params = on_port(live, 2, 4090)
+    params["trial"] = False
+    params["target"].update(socket="omero-web.socket", installed=installed(2))
+    params["make"]["files"]["omero-web.service"] = {"content": u"Sockets=omero-web.socket\n"}
+    result = live.change(params)
+    assert (result["outcome"]["step"], result["outcome"]["undo"]) == ("answer", [])
+    assert live.open == {}
+    assert "omero-web@1.service" in live.active
+    assert "4080" in live.content("/etc/systemd/system/omero-web.socket")
+    live.change(live.params(1, make=None))
+    live.serves(1)
+
+
 def test_socket_that_systemd_lost(live):
     """A generation has the address for itself: it has to end before anybody else can have it."""
     live.open.clear()
@@ -790,6 +806,14 @@ def test_removal(live):
     assert not live.change(live.params(3, make=None, trial=False, hand_over=False, remove=remove))["changed"]
 
 
+def test_what_is_one_before_the_previous_goes_with_the_handover(live):
+    live.make(2)
+    remove = without(generations=[1], units=["/etc/systemd/system/omero-web@1.service"])
+    assert not live.change(live.params(3, remove=remove)).get("failed")
+    live.serves(3)
+    assert live.numbers() == [2, 3]
+
+
 @pytest.mark.parametrize("names, sentence", [
     ({"generations": [1]}, "generation 1 is in use"),
     ({"generations": [2]}, "generation 2 is in use"),
@@ -811,6 +835,19 @@ def test_removals_that_are_refused(live, names, sentence):
     assert (result["outcome"]["step"], result["changed"]) == ("remove", False)
     assert sentence in result["outcome"]["reason"]
     live.serves(2)
+
+
+def test_socket_of_another_site_is_not_removed(live):
+    path = "/etc/systemd/system/omero-web-public.socket"
+    live.put(path, "ListenStream=127.0.0.1:5000\nService=omero-web-public@1.service")
+    result = live.change(live.params(1, make=None, hand_over=False, remove=without(units=[path])))
+    assert "is no unit of a generation" in result["msg"]
+
+
+def test_socket_that_nobody_uses_is_removed(live):
+    path = "/etc/systemd/system/omero-web-127.0.0.1:4090.socket"
+    live.put(path, "ListenStream=127.0.0.1:4090\nService=omero-web@1.service")
+    assert live.change(live.params(1, make=None, hand_over=False, remove=without(units=[path])))["removed"] == [path]
 
 
 def test_a_link_is_not_removed_for_a_directory(live, tmp_path):
