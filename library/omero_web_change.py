@@ -525,7 +525,7 @@ class Transaction(object):
 
     def ask_probe(self, unit, began):
         target = self.target
-        place = Place(self.host.path("/run/%s-probe/%d.sock" % (self.name, target["number"])), False)
+        place = Place(self.host.path("/run/%s-probe-%d/probe.sock" % (self.name, target["number"])), False)
         answer = self.host.get(place, self.path_of_login(), target["host"], self.params["start_timeout"])
         if answer.status != 200:
             raise Problem(
@@ -792,7 +792,9 @@ class Transaction(object):
         others = sorted(name for name in services if name != self.service)
         sockets = self.units.sockets()
         spare = sorted(name for name in sockets if name != self.target["socket"])
-        enabled = [name for name in others + spare if services.get(name, sockets.get(name))["enabled"] == "enabled"]
+        # The first generations were enabled one by one, so that two of them could start with the host.
+        units = dict(services, **sockets)
+        enabled = sorted(name for name in units if units[name]["enabled"] == "enabled")
         self.systemd.disable(*enabled)
         if self.params["start"]:
             # The sockets first, or somebody who knocks there would have systemd start what is to end.
@@ -802,10 +804,9 @@ class Transaction(object):
             self.systemd.reload()
 
     def enable(self):
-        """Let the target start at boot, now that no other does; tell whether it did not."""
+        """Let the site start at boot, and tell whether it did not; which generation does, the boot unit reads off."""
         top = "%s.target" % self.name
-        wanted = ([top, self.target["socket"], self.service] + self.target["units"]
-                  + ([NGINX_SERVICE] if self.nginx else []))
+        wanted = [top, "%s-boot.service" % self.name] + ([NGINX_SERVICE] if self.nginx else [])
         units = self.systemd.units(*wanted)
         disabled = [name for name in wanted if units.get(name, {}).get("enabled") == "disabled"]
         self.systemd.enable(*disabled)

@@ -90,9 +90,9 @@ class Systemd(object):
     def units(self, *names):
         """Return what is known of units by their names; patterns match loaded units only."""
         shown = ["--property=" + ",".join(self.SHOWN)]
-        done = self.commands.run("systemctl", "show", *(shown + list(names)))
+        output = self.commands.must("systemctl", "show", *(shown + list(names)))
         found = {}
-        for block in re.split(r"\n\n+", done.output.strip()) if done.code == 0 else []:
+        for block in re.split(r"\n\n+", output.strip()):
             unit = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
             if unit.get("Id"):
                 found[unit["Id"]] = {
