@@ -312,7 +312,7 @@ from ansible.module_utils.omero_web_nginx import NGINX_SERVICE, Nginx
 from ansible.module_utils.omero_web_process import Lock, in_a_process_of_its_own
 from ansible.module_utils.omero_web_removal import SESSIONS, Removal
 from ansible.module_utils.omero_web_systemd import Commands, Systemd
-from ansible.module_utils.omero_web_units import RUNNING, Units
+from ansible.module_utils.omero_web_units import RUNNING, UNITS, Units
 
 RUNTIME_UNITS = "/run/systemd/system"
 SERVICE_FILE = "omero-web.service"
@@ -810,6 +810,8 @@ class Transaction(object):
         units = self.systemd.units(*wanted)
         disabled = [name for name in wanted if units.get(name, {}).get("enabled") == "disabled"]
         self.systemd.enable(*disabled)
+        if disabled:
+            self.commands.run("sync", "--file-system", self.host.path(UNITS))  # systemctl leaves its links in memory.
         if self.params["start"] and units.get(top, {}).get("enabled") and units[top]["active"] != "active":
             self.systemd.start(top)
         return bool(disabled)

@@ -80,6 +80,7 @@ class Systemd(object):
             self.commands.must("systemctl", "--no-block", "stop", *units)
 
     def enable(self, *units):
+        """Let units start at boot."""
         self.do("enable", *units)
 
     def disable(self, *units):
