@@ -32,8 +32,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name in headers:
             self.send_header(name, headers[name])
+        page = ("%s of %s" % (self.path, self.headers["Host"])).encode("ascii")
+        self.send_header("Content-Length", str(len(page)))
         self.end_headers()
-        self.wfile.write(("%s of %s" % (self.path, self.headers["Host"])).encode("ascii"))
+        self.wfile.write(page)
 
     def log_message(self, *dummy):
         pass
