@@ -14,8 +14,8 @@ import shutil
 import sys
 import tempfile
 
-import omero_config
 import pytest
+from ansible.module_utils import omero_config_write
 from ansible.module_utils.omero_config import as_property, holds_secret
 from ansible.module_utils.six import PY2, StringIO, text_type
 from conftest import content_of, read_properties, run_module, tally, write
@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 # before Python 3.9, OMERO's library turns tabs and carriage returns into spaces; the module refuses them there
 LOST = re.compile(u'[\t\r]') if sys.version_info < (3, 9) else re.compile(u'(?!)')
 
-texts = st.text(max_size=20).map(lambda text: LOST.sub(u'', omero_config.NOT_IN_XML.sub(u'', text)))
+texts = st.text(max_size=20).map(lambda text: LOST.sub(u'', omero_config_write.NOT_IN_XML.sub(u'', text)))
 names = st.from_regex(r'\A[A-Za-z0-9._-]{1,12}\Z').map(lambda name: 'test.' + name + '.x')
 numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 json_values = st.recursive(

@@ -10,6 +10,7 @@ import json
 import omero_config
 import pytest
 from ansible.module_utils import omero_config as shared
+from ansible.module_utils import omero_config_write
 
 
 @pytest.mark.parametrize(('value', 'text'), [
@@ -104,7 +105,7 @@ def test_ansible_only_sees_the_masked_form_of_a_parameter():
 
 
 def problems(settings=(), secrets=(), append=(), profile=None):
-    return omero_config.problems_of(dict(settings), dict(secrets), dict(append), profile)
+    return omero_config_write.problems_of(dict(settings), dict(secrets), dict(append), profile)
 
 
 @pytest.mark.parametrize(('arguments', 'sentence'), [
@@ -166,7 +167,7 @@ def test_owners_that_do_not_exist():
 
 
 def appended(append, settings=(), current=(), default=()):
-    return omero_config.with_appended(dict(settings), append, dict(current), lambda key: list(default))
+    return omero_config_write.with_appended(dict(settings), append, dict(current), lambda key: list(default))
 
 
 def test_append_starts_from_the_setting_then_the_file_then_the_default():
@@ -224,7 +225,7 @@ def test_append_to_something_else_is_refused(value):
     ({'a': '1.0'}, {'a': '1.00'}, False, {'a': '1.00'}),
 ])
 def test_plan(current, wanted, purge, changes):
-    assert omero_config.plan(current, wanted, purge) == changes
+    assert omero_config_write.plan(current, wanted, purge) == changes
 
 
 def test_names_are_sorted_by_what_happens_to_them():

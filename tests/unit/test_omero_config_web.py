@@ -12,8 +12,8 @@ import os
 import re
 import sys
 
-import omero_config
 import pytest
+from ansible.module_utils import omero_config_write
 from conftest import read_properties, run_module
 
 pytestmark = pytest.mark.omero
@@ -205,13 +205,13 @@ def test_warn_goes_on_and_off_does_not_look(apply, path, monkeypatch):
     result = apply(settings={'omero.web.wsgi_worker': 9}, validate='warn')
     assert result['warnings'] == ['omero.web.wsgi_worker' + UNKNOWN + 'did you mean omero.web.wsgi_workers?']
     assert read_properties(path) == {'omero.web.wsgi_worker': '9'}
-    monkeypatch.setattr('omero_config.WebSettings', None)
+    monkeypatch.setattr('ansible.module_utils.omero_config_write.WebSettings', None)
     assert 'warnings' not in apply(settings={'omero.web.wsgi_worker': 10}, validate='off')
 
 
 def test_omero_web_is_only_asked_about_changes_of_its_own(apply, monkeypatch):
     apply(settings={'omero.web.debug': True})
-    monkeypatch.setattr('omero_config.WebSettings', None)
+    monkeypatch.setattr('ansible.module_utils.omero_config_write.WebSettings', None)
     assert apply(settings={'omero.web.debug': True})['changed'] is False
     assert apply(settings={'omero.mail.host': 'x'})['changed'] is True
     assert 'Cannot load the settings of OMERO.web' in apply(settings={'omero.web.debug': False})['msg']
@@ -246,7 +246,7 @@ def test_complaints_give_no_secret_away(apply, arguments):
 
 def test_reasons_give_no_part_of_a_secret_away():
     properties = {'omero.db.pass': 'pa"ss', 'a.b': 'before x://u:%s@host after' % SECRET, 'plain': 'plain'}
-    said = [omero_config._reason(ValueError(text), properties, {'a.b', 'plain'}) for text in (
+    said = [omero_config_write._reason(ValueError(text), properties, {'a.b', 'plain'}) for text in (
         'bad "pa\\"ss"', 'bad x://u:%s@host' % SECRET, 'bad plain', 'passport')]
     assert said == ['ValueError, about omero.db.pass', 'ValueError: bad x://********@host', 'ValueError: bad plain',
                     'ValueError: passport']
@@ -254,7 +254,7 @@ def test_reasons_give_no_part_of_a_secret_away():
 
 def test_imports_are_kept_quiet():
     streams = sys.stdout, sys.stderr
-    with omero_config._silence():
+    with omero_config_write._silence():
         print('noise')
         sys.stderr.write('noise')
         assert not logging.getLogger().isEnabledFor(logging.CRITICAL)

@@ -85,6 +85,19 @@ def _with_prefix(application):
     return answer
 
 
+def _signed(application):
+    """Say in every answer which generation gave it."""
+    signature = ("Omero-Web-Generation", os.path.basename(os.path.realpath(_OMERODIR)))
+
+    def answer(environ, start_response):
+        def start_signed(status, headers, *exc_info):
+            return start_response(status, headers + [signature], *exc_info)
+
+        return application(environ, start_signed)
+
+    return answer
+
+
 def on_starting(server):
     if server.cfg.preload_app:
         _warm(server.app.wsgi())
@@ -96,7 +109,7 @@ def on_starting(server):
 def post_worker_init(worker):
     if not worker.cfg.preload_app:
         _warm(worker.wsgi)
-    worker.wsgi = _with_prefix(worker.wsgi)
+    worker.wsgi = _signed(_with_prefix(worker.wsgi))
     # Not before the last of the workers, or a stop that follows at once would find a master that is still forking.
     if _notify_socket and worker.age >= worker.cfg.workers:
         address = "\0" + _notify_socket[1:] if _notify_socket.startswith("@") else _notify_socket

@@ -1,0 +1,946 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+"""Ansible module: makes, tries, puts live, takes back, retires and removes generations of OMERO.web, as one process."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+---
+module: omero_web_change
+short_description: Changes which generation of OMERO.web a host runs
+version_added: 1.0.0
+description:
+  - Makes a generation, tries it, hands over to it, takes it back where that fails, and removes what is kept no longer.
+    It decides nothing - what is to be done comes as plain data.
+  - All of it is one process on the host, which holds a lock of the kernel's while it lives, and which finishes or
+    undoes its work even if the controller or the connection is gone.
+  - Before C(current) leads to another generation, everything that it leads to has reached the disk, and that
+    generation itself has answered.
+options:
+  name:
+    description: What all names begin with - units, runtime directories, the lock.
+    type: str
+    default: omero-web
+  basedir:
+    description: Directory of the releases and generations.
+    type: path
+    required: true
+  user:
+    description: The service user.
+    type: str
+    required: true
+  group:
+    description: The group that may read the configuration.
+    type: str
+    required: true
+  by:
+    description: Whose run this is, for others that have to wait for it, and for the generation's manifest.
+    type: str
+    required: true
+  lock_timeout:
+    description: How many seconds to wait for another run.
+    type: int
+    default: 600
+  seen:
+    description: What this change was decided on. Where it is no longer so, nothing is done and RV(stale) is true.
+    type: dict
+    required: true
+    suboptions:
+      current:
+        description: Number of the live generation, 0 if there was none.
+        type: int
+        required: true
+      generations:
+        description: Numbers of the finished generations, failed ones included.
+        type: list
+        elements: int
+        required: true
+  target:
+    description: The generation that is to serve.
+    type: dict
+    required: true
+    suboptions:
+      number:
+        description: Its number.
+        type: int
+        required: true
+      socket:
+        description: The socket unit that it listens on.
+        type: str
+        required: true
+      units:
+        description: Other units that it needs.
+        type: list
+        elements: str
+        default: []
+      installed:
+        description: Where its files are installed, by their names in it. One that it does not have is removed there.
+        type: dict
+        default: {}
+      url:
+        description: Where the host asks itself for the site, prefix included.
+        type: str
+        required: true
+      host:
+        description: The name that the site goes by.
+        type: str
+        required: true
+      prefix:
+        description: The path that the site is under.
+        type: str
+        default: ''
+      static_url:
+        description: The path that its static files are under.
+        type: str
+        default: /static/
+      login_path:
+        description: The path of the login page, below the prefix.
+        type: str
+        default: /webclient/login/
+      address:
+        description: Where it listens itself, as V(127.0.0.1:4080).
+        type: str
+        required: true
+  fallback:
+    description: The generation that serves now, and goes on doing so where the target does not work.
+    type: dict
+    default: {}
+    suboptions:
+      number:
+        description: Its number, 0 if nobody serves.
+        type: int
+        default: 0
+      installed:
+        description: Where its files are installed, by their names in it.
+        type: dict
+        default: {}
+  make:
+    description:
+      - What the target is made of, if it is to be made.
+      - V(files), by name, each with C(content) and, if they differ from the defaults, C(mode) and C(group); V(links),
+        the destination by path; V(sessions), the name of a directory below C(var/sessions); V(configuration) with
+        C(settings), C(secrets), C(append) and C(purge) as M(omero_config) has them, C(from), the number of the
+        generation whose configuration is to be changed, and C(digest), which is kept beside the file; and V(manifest).
+      - It is never shown or logged. Given as the text of a JSON dictionary, it is one value to Ansible, which otherwise
+        masks whatever looks like any of its numbers and words where it logs the other options.
+    type: dict
+  trial:
+    description: Start the target on a socket of its own first, and ask it for the login page.
+    type: bool
+    default: true
+  start:
+    description: Start and stop units. Without, files and links are put in place for the next boot.
+    type: bool
+    default: true
+  hand_over:
+    description: Put the target live.
+    type: bool
+    default: true
+  nginx:
+    description: What else to do to nginx if the site in it is the role's; null leaves nginx alone.
+    type: dict
+    suboptions:
+      default_site:
+        description:
+          - C(path) of the distribution's own default site, and with C(part), a regular expression, what of that
+            file goes. Without C(part) the file goes.
+        type: dict
+      ports:
+        description: The ports that it is to listen on, by the names of the variables that say so.
+        type: dict
+        default: {}
+  start_timeout:
+    description: How many seconds a generation may take to start, or to answer.
+    type: int
+    default: 120
+  remove:
+    description: What is kept no longer. What is in use, or is not what its name says, is refused.
+    type: dict
+    default: {}
+    suboptions:
+      generations:
+        description: Numbers of generations.
+        type: list
+        elements: int
+        default: []
+      releases:
+        description: Names of releases.
+        type: list
+        elements: str
+        default: []
+      sessions:
+        description: Names of directories of sessions.
+        type: list
+        elements: str
+        default: []
+      wheels:
+        description: Names of wheels.
+        type: list
+        elements: str
+        default: []
+      units:
+        description: Paths of unit files.
+        type: list
+        elements: path
+        default: []
+attributes:
+  check_mode:
+    support: none
+    description: What it would do is what it is asked to do.
+notes:
+  - Runs with the Python of the target's release, whose libraries write and check the configuration. Python 2.7, or 3.6
+    and newer.
+seealso:
+  - module: omero_web_info
+  - module: omero_config
+author: The omero-web maintainers
+"""
+
+EXAMPLES = r"""
+- name: Go back to generation 6
+  omero_web_change:
+    basedir: /opt/omero/web
+    user: omero-web
+    group: omero-web
+    by: ansible-playbook, by root on controller
+    seen: {current: 7, generations: [6, 7]}
+    target:
+      number: 6
+      socket: omero-web.socket
+      installed:
+        omero-web.service: /etc/systemd/system/omero-web@6.service
+        omero-web.socket: /etc/systemd/system/omero-web.socket
+        nginx.conf: /etc/nginx/conf.d/omero-web.conf
+      url: http://127.0.0.1:80
+      host: omero.example.org
+      address: 127.0.0.1:4080
+    fallback:
+      number: 7
+      installed:
+        omero-web.service: /etc/systemd/system/omero-web@7.service
+        omero-web.socket: /etc/systemd/system/omero-web.socket
+        nginx.conf: /etc/nginx/conf.d/omero-web.conf
+    nginx: {ports: {omero_web_http_port: 80}}
+  vars:
+    ansible_python_interpreter: /opt/omero/web/generations/6/release/venv/bin/python
+"""
+
+RETURN = r"""
+stale:
+  description: Whether another run has changed the host since it was looked at; then nothing was done.
+  type: bool
+  returned: success
+removed:
+  description: Paths of what was removed.
+  type: list
+  elements: str
+  returned: success
+remarks:
+  description: What an administrator may want to know of a change that succeeded, one sentence each.
+  type: list
+  elements: str
+  returned: success
+outcome:
+  description: What came of a change that failed.
+  type: dict
+  returned: failure
+  contains:
+    step:
+      description: Where it failed.
+      type: str
+      sample: answer
+    reason:
+      description: What was wrong, as who found out said it.
+      type: str
+    status:
+      description: The HTTP status of the answer that was wrong, 0 if there was none.
+      type: int
+    missing_static:
+      description: Static files that the login page asks for and the release does not have.
+      type: list
+      elements: str
+    log:
+      description: The last lines that the unit in question has logged, as they are.
+      type: list
+      elements: str
+    serving:
+      description: Number of the generation that serves now, 0 if none does.
+      type: int
+    undo:
+      description: What could not be undone, one sentence each.
+      type: list
+      elements: str
+"""
+
+import os
+import re
+import stat
+import time
+
+try:
+    from urllib.parse import unquote
+except ImportError:  # Python 2.7
+    from urllib import unquote
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.text.converters import to_native
+from ansible.module_utils.omero_config import ConfigError, secret_dictionary
+from ansible.module_utils.omero_web_generation import Generation, id_of_group, id_of_user
+from ansible.module_utils.omero_web_host import (
+    ACTIVATED,
+    Ground,
+    Problem,
+    as_json,
+    current_generation,
+    destination_of,
+    generations,
+    in_words,
+    listeners,
+    listing,
+    now,
+    point,
+    read,
+    remove_file,
+    remove_tree,
+    sweep,
+    write,
+)
+from ansible.module_utils.omero_web_http import Place, get, get_once, host_and_port, place_of
+from ansible.module_utils.omero_web_nginx import NGINX_SERVICE, Nginx
+from ansible.module_utils.omero_web_process import Lock, in_a_process_of_its_own
+from ansible.module_utils.omero_web_removal import SESSIONS, Removal
+from ansible.module_utils.omero_web_systemd import Commands, Systemd
+from ansible.module_utils.omero_web_units import RUNNING, UNITS, Units
+
+RUNTIME_UNITS = "/run/systemd/system"
+SERVICE_FILE = "omero-web.service"
+SOCKET_FILE = "omero-web.socket"
+PROBE_FILE = "probe.service"
+# Two generations share the socket while one takes over, and the kernel lets either have a request.
+ANSWERS = 200
+STATIC_ANSWERS = 50
+SECONDS_BETWEEN_ANSWERS = 0.02
+ANSWER_TIMEOUT = 60
+
+
+class Host(object):
+    """Where things are on a host; only tests have it below another root."""
+
+    def __init__(self, root=""):
+        self.root = root
+
+    def path(self, *parts):
+        return self.root + os.path.join(*[to_native(part) for part in parts])
+
+    def listeners(self, port):
+        return listeners(port)
+
+    def get(self, place, path, name, timeout):
+        return get(place, path, name, timeout)
+
+    def get_once(self, place, path, name, timeout):
+        return get_once(place, path, name, timeout)
+
+
+# --- the change -------------------------------------------------------------------------------------------------------
+
+
+class Transaction(object):
+    """What must happen as a whole, in its order; each step leaves the host fit to serve, and to be changed again."""
+
+    def __init__(self, params, host, commands):
+        self.params, self.host = params, host
+        self.systemd, self.commands = Systemd(commands), commands
+        self.units = Units(params["name"], host, self.systemd)
+        self.removal = Removal(params, host, self.units)
+        self.name, self.basedir = params["name"], params["basedir"]
+        self.target, self.fallback, self.make = params["target"], params["fallback"], params["make"]
+        self.generation = Generation(host, self.basedir, self.target["number"])
+        self.service = self.units.service_of(self.target["number"])
+        nginx = params["nginx"]
+        self.nginx = Nginx(host, self.systemd, nginx.get("default_site")) if nginx is not None else None
+        self.step, self.changed = "lock", False
+        self.serving = self.fallback["number"]
+        self.undo_problems = []
+        self.previous = self.current = None
+
+    # -- the order
+
+    def run(self):
+        """Change the host; a Problem says what went wrong, and self.step where."""
+        if self.is_stale():
+            return True
+        self.step = "remove"
+        # The one before will be another by the time that anything is removed.
+        moves = self.params["hand_over"] and self.fallback["number"] not in (0, self.target["number"])
+        self.removal.refuse(self.removal.in_use(and_previous=not moves))
+        self.step = "tidy"
+        self.tidy_up()
+        if self.params["hand_over"] and self.params["start"]:
+            self.check_ports()
+        if self.make is not None:
+            self.make_generation()
+        if self.params["trial"] and self.params["start"]:
+            self.or_fail(self.try_generation)
+        if self.make is not None:
+            self.complete_generation()
+        if self.params["hand_over"]:
+            self.or_fail(self.test_nginx)
+            self.hand_over()
+            self.retire()
+        self.step = "remove"
+        self.removal.run()
+        return False
+
+    def is_stale(self):
+        """Tell whether the host is no longer what was decided on."""
+        basedir = self.host.path(self.basedir)
+        numbers = [generation["number"] for generation in generations(basedir)[0]]
+        seen = self.params["seen"]
+        return current_generation(basedir) != seen["current"] or numbers != sorted(seen["generations"])
+
+    def or_fail(self, action):
+        """Take a step after which nothing is live yet: where it fails, so has the generation."""
+        try:
+            action()
+        except Exception:
+            self.undo(self.mark_as_failed)
+            raise
+
+    def mark_as_failed(self):
+        if self.target["number"] not in (self.fallback["number"], self.params["seen"]["current"]):
+            self.generation.fail(self.own_manifest())
+
+    def own_manifest(self):
+        if self.make is None:
+            return self.generation.manifest()
+        return dict({"made": now(), "made_by": self.params["by"]}, **self.make.get("manifest") or {})
+
+    # -- before
+
+    def tidy_up(self):
+        """End what runs that were cut off have left: trials, and removals half done."""
+        for directory in "generations", "releases":
+            sweep(self.host.path(self.basedir, directory))
+        pattern = "%s-probe@*.service" % self.name
+        left = [name for name in listing(self.host.path(RUNTIME_UNITS)) if self.units.is_probe(name)]
+        running = [name for name, unit in self.systemd.units(pattern).items() if unit["active"] != "inactive"]
+        if left or running:
+            self.systemd.stop(*sorted(set(left + running)))
+            for name in left:
+                remove_file(self.host.path(RUNTIME_UNITS, name))
+            self.systemd.reload()
+
+    def check_ports(self):
+        """See that OMERO.web and nginx can listen where they are to."""
+        self.step = "ports"
+        strangers = self.units.strangers(self.target["address"])
+        if strangers:
+            raise Problem("omero.web.application_server.host and .port are %s, where %s listens on this host; "
+                          "stop it or set another port" % (self.target["address"], strangers))
+        for variable, port in sorted(self.nginx_ports().items()):
+            others = set(program or "another program" for listener in self.host.listeners(int(port))
+                         for program in listener.programs or [""]) - set(["nginx"])
+            if others:
+                raise Problem("%s is %s, where %s listens on this host; stop it or set another port"
+                              % (variable, port, " and ".join(sorted(others))))
+
+    def nginx_ports(self):
+        return (self.params["nginx"] or {}).get("ports") or {}
+
+    # -- a new generation
+
+    def make_generation(self):
+        self.step = "make"
+        directory = self.generation.directory
+        if os.path.lexists(directory):
+            self.clear_the_way(directory)
+        try:
+            self.write_generation()
+        except Exception:
+            self.undo(lambda: os.path.isdir(directory) and remove_tree(directory))
+            raise
+
+    def clear_the_way(self, directory):
+        """Remove what a run that was cut off left of a generation of this number."""
+        number = self.target["number"]
+        if self.generation.manifest() or number in self.serving_now() or not os.path.isdir(directory):
+            raise Problem("%s is there already" % directory)
+        remove_tree(directory)
+
+    def serving_now(self):
+        return self.units.running() | set([current_generation(self.host.path(self.basedir)), self.fallback["number"]])
+
+    def write_generation(self):
+        gid = id_of_group(self.params["group"])
+        self.generation.make_directories(gid)
+        self.generation.make_links(self.make.get("links") or {})
+        self.make_sessions()
+        self.generation.configure(self.make.get("configuration") or {}, gid)
+        self.generation.write_files(self.make.get("files") or {})
+        self.changed = True
+
+    def make_sessions(self):
+        """Make the service's directory of sessions, on ground where the service may have put anything."""
+        name = to_native(self.make.get("sessions") or "")
+        if not name:
+            return
+        if not SESSIONS.match(name):
+            raise Problem("%s is no name of a directory of sessions" % name)
+        with Ground(self.host.path(self.basedir), "var", "sessions") as sessions:
+            sessions.make(name, id_of_user(self.params["user"]), id_of_group(self.params["group"]))
+
+    def complete_generation(self):
+        """Say that it is complete, last of all."""
+        self.generation.complete(self.own_manifest())
+
+    # -- the trial
+
+    def try_generation(self):
+        """Start the generation once on a socket that nobody else knows, in the sandbox that it will run in."""
+        if not self.generation.has(PROBE_FILE):
+            return
+        self.step = "trial"
+        unit = self.units.probe_of(self.target["number"])
+        path = self.host.path(RUNTIME_UNITS, unit)
+        began = int(time.time())
+        if not os.path.isdir(os.path.dirname(path)):
+            os.makedirs(os.path.dirname(path), 0o755)
+        try:
+            write(path, read(self.generation.path(PROBE_FILE)))
+            self.systemd.reload()
+            self.start(unit, began)
+            self.ask_probe(unit, began)
+        finally:
+            self.undo(lambda: self.systemd.stop(unit))
+            remove_file(path)
+
+    def start(self, unit, began):
+        try:
+            self.systemd.start(unit, seconds=self.params["start_timeout"] + 30)
+        except Problem as error:
+            raise Problem(str(error), log=self.systemd.log(unit, began))
+
+    def ask_probe(self, unit, began):
+        target = self.target
+        place = Place(self.host.path("/run/%s-probe-%d/probe.sock" % (self.name, target["number"])), False)
+        answer = self.host.get(place, self.path_of_login(), target["host"], self.params["start_timeout"])
+        if answer.status != 200:
+            raise Problem(
+                "its login page answered %s" % (answer.status or "nothing (%s)" % answer.reason),
+                status=answer.status, log=self.systemd.log(unit, began),
+            )
+        static = self.generation.path("release/static")
+        missing = [name for name in self.static_files(answer.body)
+                   if not os.path.exists(os.path.join(static, name))
+                   and not os.path.exists(os.path.join(static, unquote(name)))]
+        if missing:
+            raise Problem("its login page asks for static files that its release does not have: %s"
+                          % ", ".join(missing), status=200, missing_static=missing)
+
+    def path_of_login(self):
+        return self.target["prefix"] + self.target["login_path"]
+
+    def static_files(self, page):
+        """Return the names of the static files that a page asks for."""
+        pattern = r'(?:href|src)="%s([^"?#]+)' % re.escape(self.target["static_url"])
+        return sorted(set(to_native(name) for name in re.findall(pattern, page)))
+
+    # -- the handover
+
+    def test_nginx(self):
+        """Let nginx judge the site before it could come to read it."""
+        self.step = "nginx"
+        if self.nginx:
+            self.nginx.test(self.files_of(self.generation, self.target["installed"]))
+
+    def files_of(self, generation, installed):
+        """Return the content of the files that a generation installs, None for one that it does not have."""
+        return dict((path, read(generation.path(name))) for name, path in installed.items())
+
+    def hand_over(self):
+        """Let the target take over. Whatever fails before `current` leads to it is undone."""
+        self.step = "start"
+        self.changed = True
+        self.previous = destination_of(self.host.path(self.basedir, "previous"))
+        self.current = destination_of(self.host.path(self.basedir, "current"))
+        began = int(time.time())
+        try:
+            self.take_over(began)
+            self.flip()
+        except Exception as error:
+            unit = NGINX_SERVICE if self.step == "nginx" else self.service
+            log = self.systemd.log(unit, began) if self.params["start"] else []
+            self.take_back()
+            details = dict({"log": log}, **getattr(error, "details", {}))
+            raise Problem(in_words(error), **details)
+        self.serving = self.target["number"]
+
+    def take_over(self, began):
+        remove_file(self.generation.path(ACTIVATED))
+        self.flush()
+        if self.fallback["number"] not in (0, self.target["number"]):
+            point(self.host.path(self.basedir, "previous"), "generations/%d" % self.fallback["number"])
+        self.step = "nginx"
+        if self.nginx:
+            self.nginx.remove_default_site()
+        self.install()
+        if self.nginx:
+            self.nginx.test_in_place()
+        self.step = "start"
+        self.systemd.reload()
+        if self.params["start"]:
+            self.start_units(began)
+            self.see_that_it_answers()
+
+    def flush(self):
+        """Let everything reach the disk that `current` is to lead to."""
+        basedir = self.host.path(self.basedir)
+        if self.commands.run("sync", "--file-system", basedir).code != 0:
+            self.commands.must("sync")  # That of CentOS 7 knows all file systems only.
+
+    def install(self):
+        for name, path in sorted(self.target["installed"].items()):
+            if not self.put(self.generation, name, path) and name in (SERVICE_FILE, SOCKET_FILE):
+                raise Problem("generation %d has no %s" % (self.target["number"], name))
+
+    def put(self, generation, name, path):
+        """Install a file of a generation, or remove what is there if it has no such file; tell whether it has."""
+        content, path = read(generation.path(name)), self.host.path(path)
+        if content is None:
+            remove_file(path)
+            return False
+        mode = stat.S_IMODE(os.stat(generation.path(name)).st_mode)
+        if content != read(path) or os.path.islink(path) or mode != stat.S_IMODE(os.stat(path).st_mode):
+            write(path, content, mode)
+        return True
+
+    def start_units(self, began):
+        """Start the target on its socket.
+
+        Where it shares the socket with the generation that serves, nginx has the new site first: that leads from an old
+        prefix to the new one, and has the static files of both. With the old site, the new generation would tell users
+        to ask for what is not there. Where the socket is new, nobody is to wait there until somebody answers.
+        """
+        is_new = self.listen()
+        self.systemd.start(*self.target["units"])
+        if not is_new:
+            self.bring_nginx_up_to_date()
+        self.step = "start"
+        self.start(self.service, began)
+        if is_new:
+            self.bring_nginx_up_to_date()
+
+    def bring_nginx_up_to_date(self):
+        if self.nginx:
+            self.step = "nginx"
+            self.nginx.bring_up_to_date()
+
+    def listen(self):
+        """See that the target's socket listens, and tell whether it did not.
+
+        systemd takes a socket for active whose address some generation has kept for itself. It can be had again only
+        when that generation ends, and nobody else can have it until then.
+        """
+        unit = self.target["socket"]
+        is_active = self.systemd.state(unit) == "active"
+        holders = self.units.listeners_at(self.target["address"])
+        if is_active and any(1 in holder.pids or not holder.pids for holder in holders):
+            return False
+        if is_active:
+            self.systemd.stop(unit)
+        services = set(service for holder in holders for service in holder.units if self.units.number_of(service))
+        if self.systemd.state(self.service) in RUNNING:
+            services.add(self.service)  # systemd opens no socket for a service that runs already.
+        self.systemd.stop(*sorted(services))
+        self.systemd.start(unit)
+        return True
+
+    def see_that_it_answers(self):
+        """Ask the site until the target itself has answered, for a while the generation before it may do so too."""
+        self.step = "answer"
+        target, number = self.target, self.target["number"]
+        place, path = place_of(target["url"])
+        path += target["login_path"]
+        says = self.generation.says_who_answers()
+        deadline = time.time() + self.params["start_timeout"]
+        seen = set()
+        for _ in range(ANSWERS):
+            answer = self.host.get(place, path, target["host"], ANSWER_TIMEOUT)
+            who = answer.generation or self.who_answers(says)
+            if answer.status == 200 and (who == number or not says and not who):
+                self.see_static_file(place, answer.body)
+                return
+            # Without its number, it may still be of an nginx that is about to read its new site.
+            if answer.generation == number:
+                raise Problem("the site answers %s for %s%s" % (
+                    answer.status, target["url"], target["login_path"]), status=answer.status)
+            seen.add("%s of generation %s" % (answer.status or answer.reason, who or "unknown"))
+            if time.time() > deadline:
+                break
+            time.sleep(SECONDS_BETWEEN_ANSWERS)
+        raise Problem("generation %d did not answer %s%s; the answers were %s" % (
+            number, target["url"], target["login_path"], ", ".join(sorted(seen))), status=answer.status)
+
+    def who_answers(self, says):
+        """Ask OMERO.web itself, for nginx may keep it to itself who answers; 0 if that is not said."""
+        if not says:
+            return 0
+        target = self.target
+        place = Place(host_and_port(target["address"]), False)
+        answer = self.host.get_once(place, self.path_of_login(), target["host"], ANSWER_TIMEOUT)
+        if answer.generation == target["number"] and answer.status != 200:
+            raise Problem("generation %d answers %s" % (answer.generation, answer.status), status=answer.status)
+        return answer.generation
+
+    def see_static_file(self, place, page):
+        names = self.static_files(page)
+        if not self.nginx or not names or not self.target["static_url"].startswith("/"):
+            return
+        path = self.target["static_url"] + names[0]
+        for _ in range(STATIC_ANSWERS):
+            answer = self.host.get_once(place, path, self.target["host"], ANSWER_TIMEOUT)
+            if answer.status == 200:
+                return
+            time.sleep(SECONDS_BETWEEN_ANSWERS)
+        raise Problem("the site answers %s for the static file %s" % (
+            answer.status or "nothing (%s)" % answer.reason, path), status=answer.status, missing_static=[names[0]])
+
+    def flip(self):
+        """Make the target the live generation, once and for all."""
+        point(self.host.path(self.basedir, "current"), "generations/%d" % self.target["number"])
+
+    # -- back
+
+    def undo(self, action):
+        """Take a step back, and go on with the next whatever comes of it."""
+        try:
+            action()
+        except Exception as error:
+            self.undo_problems.append(in_words(error))
+
+    def take_back(self):
+        """Put everything back to where users were served before, in an order in which they still are."""
+        if self.target["number"] in (self.fallback["number"], self.params["seen"]["current"]):
+            return  # It is the one that serves: there is no other to put in its place.
+        basedir = self.params["basedir"]
+        if destination_of(self.host.path(basedir, "current")) != self.current:
+            self.undo(lambda: point(self.host.path(basedir, "current"), self.current))
+        self.undo(lambda: point(self.host.path(basedir, "previous"), self.previous))
+        self.undo(self.put_files_back)
+        if self.nginx and not self.fallback["number"]:
+            self.undo(self.nginx.put_default_site_back)
+        self.undo(self.systemd.reload)
+        if self.params["start"]:
+            self.undo(self.let_fallback_serve)
+            self.undo(self.let_nginx_go_back)
+            self.undo(lambda: self.systemd.let_end(self.service))
+            self.undo(self.close_socket_of_target)
+        self.undo(self.mark_as_failed)
+
+    def put_files_back(self):
+        """Install the fallback's files, and remove those of the target for which it has none.
+
+        The target's service keeps its unit, under which it still finishes requests.
+        """
+        fallback = Generation(self.host, self.basedir, self.fallback["number"])
+        installed = self.fallback["installed"] if self.fallback["number"] else {}
+        for name, path in sorted(installed.items()):
+            self.undo(lambda name=name, path=path: self.put(fallback, name, path))
+        for name, path in sorted(self.target["installed"].items()):
+            if path not in installed.values() and name not in (SERVICE_FILE, SOCKET_FILE):
+                self.undo(lambda path=path: remove_file(self.host.path(path)))
+
+    def let_fallback_serve(self):
+        """See that the fallback runs on its socket, if a step has stopped either."""
+        if self.fallback["number"]:
+            service = self.units.service_of(self.fallback["number"])
+            socket = os.path.basename(self.fallback["installed"].get(SOCKET_FILE, ""))
+            if self.systemd.state(service) not in RUNNING:
+                self.systemd.start(*[unit for unit in (socket, service) if unit])
+
+    def let_nginx_go_back(self):
+        if self.nginx and self.systemd.state(NGINX_SERVICE) == "active":
+            self.systemd.do("reload", NGINX_SERVICE)
+
+    def close_socket_of_target(self):
+        """Close the socket that only the target used, and remove its unit if the fallback has none of that name."""
+        unit, path = self.target["socket"], self.target["installed"].get(SOCKET_FILE)
+        if unit != os.path.basename(self.fallback["installed"].get(SOCKET_FILE, "")):
+            self.systemd.stop(unit)
+            if path and remove_file(self.host.path(path)):
+                self.systemd.reload()
+        elif self.systemd.units(unit).get(unit, {}).get("listen") != self.address_of(path):
+            # It was opened elsewhere. The fallback has its own address for itself, until the next change.
+            self.systemd.stop(unit)
+
+    def address_of(self, path):
+        """Return where a socket's unit file says that it listens."""
+        found = re.search(br"(?m)^ListenStream=(\S+)", read(self.host.path(path)) or b"")
+        return to_native(found.group(1)) if found else ""
+
+    # -- after
+
+    def retire(self):
+        """Leave one generation to run and to be started at boot: the one that `current` leads to."""
+        self.step = "retire"
+        write(self.generation.path(ACTIVATED), as_json({"activated": now(), "by": self.params["by"]}))
+        self.generation.forgive()
+        services = self.units.services()
+        others = sorted(name for name in services if name != self.service)
+        sockets = self.units.sockets()
+        spare = sorted(name for name in sockets if name != self.target["socket"])
+        # The first generations were enabled one by one, so that two of them could start with the host.
+        units = dict(services, **sockets)
+        enabled = sorted(name for name in units if units[name]["enabled"] == "enabled")
+        self.systemd.disable(*enabled)
+        if self.params["start"]:
+            # The sockets first, or somebody who knocks there would have systemd start what is to end.
+            self.systemd.stop(*[name for name in spare if sockets[name]["active"] == "active"])
+            self.systemd.let_end(*[name for name in others if services[name]["active"] in RUNNING])
+        if not self.enable() and enabled:
+            self.systemd.reload()
+
+    def enable(self):
+        """Let the site start at boot, and tell whether it did not; which generation does, the boot unit reads off."""
+        top = "%s.target" % self.name
+        wanted = [top, "%s-boot.service" % self.name] + ([NGINX_SERVICE] if self.nginx else [])
+        units = self.systemd.units(*wanted)
+        disabled = [name for name in wanted if units.get(name, {}).get("enabled") == "disabled"]
+        self.systemd.enable(*disabled)
+        if disabled:
+            self.commands.run("sync", "--file-system", self.host.path(UNITS))  # systemctl leaves its links in memory.
+        if self.params["start"] and units.get(top, {}).get("enabled") and units[top]["active"] != "active":
+            self.systemd.start(top)
+        return bool(disabled)
+
+# --- the process ------------------------------------------------------------------------------------------------------
+
+
+def change(params, host, commands, is_wanted=lambda: True):
+    """Change a host; return what the module is to say, with `failed` if it went wrong."""
+    lock = Lock(host.path("/run/%s.lock" % params["name"]), params["by"])
+    transaction = Transaction(params, host, commands)
+    try:
+        lock.take(params["lock_timeout"], is_wanted)
+        stale = transaction.run()
+        return dict(
+            changed=transaction.changed or bool(transaction.removal.removed),
+            stale=stale,
+            removed=transaction.removal.removed,
+            remarks=transaction.removal.remarks + transaction.undo_problems,
+        )
+    except ConfigError as error:
+        return failure(transaction, " ".join(error.problems), {})
+    except Exception as error:
+        return failure(transaction, in_words(error), getattr(error, "details", {}))
+    finally:
+        lock.free()
+
+
+def failure(transaction, reason, details):
+    outcome = dict({"status": 0, "missing_static": [], "log": []}, **details)
+    outcome.update(step=transaction.step, reason=reason, serving=transaction.serving, undo=transaction.undo_problems)
+    changed = transaction.changed or bool(transaction.removal.removed)
+    return dict(failed=True, msg=sentence_of(transaction, reason), changed=changed, outcome=outcome)
+
+
+def sentence_of(transaction, reason):
+    number, step = transaction.target["number"], transaction.step
+    if step in ("lock", "tidy", "ports", "remove"):
+        return reason[:1].upper() + reason[1:] + ("" if reason.endswith(".") else ".")
+    what = {
+        "make": "could not be made",
+        "trial": "does not work and was not put live",
+        "retire": "is live, but those before it could not be ended",
+    }.get(step, "could not be put live")
+    return "Generation %d %s: %s" % (number, what, reason)
+
+
+ARGUMENT_SPEC = dict(
+    name=dict(type="str", default="omero-web"),
+    basedir=dict(type="path", required=True),
+    user=dict(type="str", required=True),
+    group=dict(type="str", required=True),
+    by=dict(type="str", required=True),
+    lock_timeout=dict(type="int", default=600),
+    seen=dict(
+        type="dict",
+        required=True,
+        options=dict(
+            current=dict(type="int", required=True),
+            generations=dict(type="list", elements="int", required=True),
+        ),
+    ),
+    target=dict(
+        type="dict",
+        required=True,
+        options=dict(
+            number=dict(type="int", required=True),
+            socket=dict(type="str", required=True),
+            units=dict(type="list", elements="str", default=[]),
+            installed=dict(type="dict", default={}),
+            url=dict(type="str", required=True),
+            host=dict(type="str", required=True),
+            prefix=dict(type="str", default=""),
+            static_url=dict(type="str", default="/static/"),
+            login_path=dict(type="str", default="/webclient/login/"),
+            address=dict(type="str", required=True),
+        ),
+    ),
+    fallback=dict(
+        type="dict",
+        default={},
+        apply_defaults=True,
+        options=dict(number=dict(type="int", default=0), installed=dict(type="dict", default={})),
+    ),
+    make=dict(type=secret_dictionary, no_log=True),
+    trial=dict(type="bool", default=True),
+    start=dict(type="bool", default=True),
+    hand_over=dict(type="bool", default=True),
+    nginx=dict(type="dict", options=dict(default_site=dict(type="dict"), ports=dict(type="dict", default={}))),
+    start_timeout=dict(type="int", default=120),
+    remove=dict(
+        type="dict",
+        default={},
+        apply_defaults=True,
+        options=dict(
+            generations=dict(type="list", elements="int", default=[]),
+            releases=dict(type="list", elements="str", default=[]),
+            sessions=dict(type="list", elements="str", default=[]),
+            wheels=dict(type="list", elements="str", default=[]),
+            units=dict(type="list", elements="path", default=[]),
+        ),
+    ),
+)
+
+
+def main():
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC)
+    # From here on, what is secret is in the lines of a log alone, which the controller masks, for it knows the secrets.
+    # Ansible's own scrubbing would mask whatever looks like a short secret, or a number, of what is to be made.
+    module.no_log_values.clear()
+    params = dict(module.params, make=module.params["make"].plain if module.params["make"] is not None else None)
+
+    def work(is_wanted):
+        commands = Commands()
+        Systemd(commands).adopt(os.getpid(), "%s-change-%d.scope" % (params["name"], os.getpid()))
+        return change(params, Host(), commands, is_wanted)
+
+    result = in_a_process_of_its_own(work)
+    if result is None:
+        module.fail_json(
+            msg="The process that changes this host was killed; run again, which finishes or repeats its work.",
+            outcome=dict(step="", reason="killed", status=0, missing_static=[], log=[], serving=0, undo=[]),
+        )
+    for remark in result.get("remarks", []):
+        module.warn(remark)
+    if result.pop("failed", False):
+        module.fail_json(**result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

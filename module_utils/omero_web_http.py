@@ -1,0 +1,95 @@
+# -*- coding: utf-8 -*-
+"""One question to OMERO.web over HTTP, asked of a certain address or unix socket, through no proxy."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import re
+import socket
+import ssl
+from collections import namedtuple
+
+try:
+    from http.client import HTTPConnection, HTTPException
+    from urllib.parse import urljoin, urlsplit
+except ImportError:  # Python 2.7
+    from httplib import HTTPConnection, HTTPException
+    from urlparse import urljoin, urlsplit
+
+# The header by which a generation says that it was the one who answered.
+GENERATION = "Omero-Web-Generation"
+MOVED = (301, 302, 303, 307, 308)
+REDIRECTS = 5
+LONGEST = 4 * 1024 * 1024
+
+# status is 0 where nobody answered, and reason says why; generation is 0 where the answer does not say.
+Answer = namedtuple("Answer", "status reason generation location body")
+# Where to ask: address is (host, port), or the path of a unix socket.
+Place = namedtuple("Place", "address tls")
+
+
+def place_of(url):
+    """Return where a URL is served, and the path that it has there."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return Place((parts.hostname, port), parts.scheme == "https"), parts.path
+
+
+def host_and_port(address):
+    """Split 127.0.0.1:4080 or [::1]:4080."""
+    host, port = address.rsplit(":", 1)
+    return host.strip("[]"), int(port)
+
+
+class _Connection(HTTPConnection):
+    """A connection to a place, whatever name the request has for it."""
+
+    def __init__(self, place, name, timeout):
+        HTTPConnection.__init__(self, "localhost", timeout=timeout)
+        self.place, self.name = place, name
+
+    def connect(self):
+        if isinstance(self.place.address, tuple):
+            self.sock = socket.create_connection(self.place.address, self.timeout)
+        else:
+            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.sock.settimeout(self.timeout)
+            self.sock.connect(self.place.address)
+        if self.place.tls:
+            # The host asks itself, by a number that no certificate is for.
+            context = ssl.SSLContext(getattr(ssl, "PROTOCOL_TLS_CLIENT", ssl.PROTOCOL_SSLv23))
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            self.sock = context.wrap_socket(self.sock, server_hostname=re.sub(r":\d+$", "", self.name))
+
+
+def get_once(place, path, name, timeout):
+    """Ask a place for a path of the site of that name."""
+    connection = _Connection(place, name, timeout)
+    try:
+        connection.request("GET", path, headers={"Host": name, "Connection": "close", "User-Agent": "omero-web"})
+        response = connection.getresponse()
+        generation = response.getheader(GENERATION) or ""
+        return Answer(
+            status=response.status,
+            reason=response.reason,
+            generation=int(generation) if generation.isdigit() else 0,
+            location=response.getheader("Location"),
+            body=response.read(LONGEST).decode("utf-8", "replace"),
+        )
+    except (EnvironmentError, HTTPException, ValueError) as error:
+        return Answer(0, str(error) or type(error).__name__, 0, None, "")
+    finally:
+        connection.close()
+
+
+def get(place, path, name, timeout):
+    """Ask as get_once does, and go where the site itself sends us, but to no other site."""
+    for _ in range(REDIRECTS):
+        answer = get_once(place, path, name, timeout)
+        there = urlsplit(urljoin("//%s%s" % (name, path), answer.location or ""))
+        if answer.status not in MOVED or not answer.location or there.netloc != name:
+            return answer
+        path = there.path + ("?" + there.query if there.query else "")
+    return answer

@@ -1,0 +1,73 @@
+# -*- coding: utf-8 -*-
+"""What systemd and the kernel know of the generations of one OMERO.web: their services, their sockets, who listens."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import re
+
+from ansible.module_utils.omero_web_host import EVERYWHERE, listing, read
+from ansible.module_utils.omero_web_http import host_and_port
+
+UNITS = "/etc/systemd/system"
+RUNNING = ("active", "activating", "reloading")
+
+
+class Units(object):
+    """The units of the generations of one OMERO.web, which all begin with its name."""
+
+    def __init__(self, name, host, systemd):
+        self.name, self.host, self.systemd = name, host, systemd
+
+    def service_of(self, number):
+        return "%s@%d.service" % (self.name, number)
+
+    def probe_of(self, number):
+        return "%s-probe@%d.service" % (self.name, number)
+
+    def is_probe(self, name):
+        return re.match(re.escape(self.name) + r"-probe@\d+\.service\Z", name) is not None
+
+    def number_of(self, unit):
+        """Return the number of the generation whose service a unit is, 0 for any other unit."""
+        found = re.match(re.escape(self.name) + r"@([1-9]\d*)\.service\Z", unit)
+        return int(found.group(1)) if found else 0
+
+    def services(self):
+        """Return the states of the services of all generations, loaded or installed."""
+        installed = [name for name in listing(self.host.path(UNITS)) if self.number_of(name)]
+        return dict((name, unit) for name, unit in
+                    self.systemd.units("%s@*.service" % self.name, *installed).items() if self.number_of(name))
+
+    def running(self):
+        """Return the numbers of the generations that run, or have not quite ended."""
+        return set(self.number_of(name) for name, unit in self.services().items()
+                   if unit["active"] not in ("inactive", "failed"))
+
+    def sockets(self):
+        """Return the states of the sockets of generations: those whose unit names a service of one."""
+        ours = []
+        for name in listing(self.host.path(UNITS)):
+            if name.startswith(self.name) and name.endswith(".socket"):
+                text = (read(self.host.path(UNITS, name)) or b"").decode("utf-8", "replace")
+                if any(self.number_of(service) for service in re.findall(r"(?m)^Service=(\S+)", text)):
+                    ours.append(name)
+        return self.systemd.units(*ours) if ours else {}
+
+    def strangers(self, address):
+        """Return in words who but OMERO.web itself listens on its address; empty if nobody does."""
+        is_ours = any(unit["active"] == "active" and unit["listen"] == address for unit in self.sockets().values())
+        strangers = set()
+        for listener in self.listeners_at(address):
+            ours = any(self.number_of(unit) for unit in listener.units) or is_ours and (
+                1 in listener.pids or not listener.pids)
+            if not ours:
+                strangers.update(listener.programs or ["another program"])
+        return " and ".join(sorted(strangers))
+
+    def listeners_at(self, address):
+        """Return who listens where a listener on the address would be in the way."""
+        host, port = host_and_port(address)
+        return [listener for listener in self.host.listeners(port)
+                if host in EVERYWHERE or listener.address in EVERYWHERE + (host,)]

@@ -1,0 +1,130 @@
+# -*- coding: utf-8 -*-
+"""What OMERO.web is asked over HTTP, and of whom."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+import socket
+import ssl
+import subprocess
+import threading
+
+import pytest
+from ansible.module_utils.omero_web_http import Answer, Place, get, get_once, host_and_port, place_of
+from ansible.module_utils.six.moves.BaseHTTPServer import BaseHTTPRequestHandler, HTTPServer
+
+NAME = "omero.example.org"
+PAGES = {
+    "/": (200, {"Omero-Web-Generation": "7"}),
+    "/odd": (200, {"Omero-Web-Generation": "seven"}),
+    "/moved": (302, {"Location": "/"}),
+    "/moved/far": (301, {"Location": "http://%s/moved" % NAME}),
+    "/away": (302, {"Location": "http://elsewhere.example.org/"}),
+    "/round": (302, {"Location": "/round"}),
+}
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        status, headers = PAGES.get(self.path, (404, {}))
+        self.send_response(status)
+        for name in headers:
+            self.send_header(name, headers[name])
+        page = ("%s of %s" % (self.path, self.headers["Host"])).encode("ascii")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, *dummy):
+        pass
+
+    def address_string(self):
+        return ""
+
+
+class UnixServer(HTTPServer):
+    address_family = socket.AF_UNIX
+
+    def server_bind(self):
+        self.socket.bind(self.server_address)
+
+
+def served(server):
+    thread = threading.Thread(target=server.serve_forever)
+    thread.daemon = True
+    thread.start()
+    return server
+
+
+@pytest.fixture(name="server")
+def tcp_server():
+    server = served(HTTPServer(("127.0.0.1", 0), Handler))
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(name="place")
+def tcp_place(server, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    return Place(server.server_address, False)
+
+
+def test_answer(place):
+    assert get_once(place, "/", NAME, 5) == Answer(200, "OK", 7, None, "/ of " + NAME)
+    assert get_once(place, "/odd", NAME, 5).generation == 0
+    assert get_once(place, "/nothing", NAME, 5).status == 404
+
+
+@pytest.mark.parametrize("path, status", [("/moved", 200), ("/moved/far", 200), ("/away", 302), ("/round", 302)])
+def test_redirects_are_followed_within_the_site(place, path, status):
+    assert get(place, path, NAME, 5).status == status
+    assert get_once(place, path, NAME, 5).status in (301, 302)
+
+
+def test_nobody_answers(server, place):
+    server.shutdown()
+    server.server_close()
+    answer = get(place, "/", NAME, 5)
+    assert (answer.status, answer.generation) == (0, 0)
+    assert "refused" in answer.reason
+
+
+def test_unix_socket(tmp_path):
+    path = str(tmp_path / "socket")
+    server = served(UnixServer(path, Handler))
+    assert get(Place(path, False), "/moved", NAME, 5).body == "/ of " + NAME
+    server.shutdown()
+    server.server_close()
+    assert get(Place(str(tmp_path / "none"), False), "/", NAME, 5).status == 0
+
+
+def test_certificate_of_another_name(tmp_path):
+    path = str(tmp_path / "self-signed.pem")
+    with open(os.devnull, "w") as nothing:
+        subprocess.check_call(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=other",
+                               "-keyout", path, "-out", path], stdout=nothing, stderr=nothing)
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(getattr(ssl, "PROTOCOL_TLS_SERVER", ssl.PROTOCOL_SSLv23))
+    context.load_cert_chain(path)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    served(server)
+    assert get(Place(server.server_address, True), "/", NAME, 5).generation == 7
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("url, address, tls, path", [
+    ("http://127.0.0.1:80/omero", ("127.0.0.1", 80), False, "/omero"),
+    ("https://127.0.0.1", ("127.0.0.1", 443), True, ""),
+    ("http://[::1]:4080", ("::1", 4080), False, ""),
+])
+def test_place_of(url, address, tls, path):
+    assert place_of(url) == (Place(address, tls), path)
+
+
+def test_host_and_port():
+    assert host_and_port("127.0.0.1:4080") == ("127.0.0.1", 4080)
+    assert host_and_port("[::1]:4080") == ("::1", 4080)
