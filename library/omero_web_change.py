@@ -293,10 +293,10 @@ from ansible.module_utils.omero_web_host import (
     Ground,
     Problem,
     as_json,
-    current_generation,
     destination_of,
     generations,
     in_words,
+    linked_generation,
     listeners,
     listing,
     now,
@@ -399,7 +399,7 @@ class Transaction(object):
         basedir = self.host.path(self.basedir)
         numbers = [generation["number"] for generation in generations(basedir)[0]]
         seen = self.params["seen"]
-        return current_generation(basedir) != seen["current"] or numbers != sorted(seen["generations"])
+        return linked_generation(basedir, "current") != seen["current"] or numbers != sorted(seen["generations"])
 
     def or_fail(self, action):
         """Take a step after which nothing is live yet: where it fails, so has the generation."""
@@ -471,7 +471,8 @@ class Transaction(object):
         remove_tree(directory)
 
     def serving_now(self):
-        return self.units.running() | set([current_generation(self.host.path(self.basedir)), self.fallback["number"]])
+        current = linked_generation(self.host.path(self.basedir), "current")
+        return self.units.running() | set([current, self.fallback["number"]])
 
     def write_generation(self):
         gid = id_of_group(self.params["group"])
@@ -804,7 +805,7 @@ class Transaction(object):
             self.systemd.reload()
 
     def enable(self):
-        """Let the site start at boot, and tell whether it did not; which generation does, the boot unit reads off."""
+        """Let the site start at boot; tell whether it did not. The boot unit reads from `current` which generation."""
         top = "%s.target" % self.name
         wanted = [top, "%s-boot.service" % self.name] + ([NGINX_SERVICE] if self.nginx else [])
         units = self.systemd.units(*wanted)
@@ -850,7 +851,9 @@ def failure(transaction, reason, details):
 def sentence_of(transaction, reason):
     number, step = transaction.target["number"], transaction.step
     if step in ("lock", "tidy", "ports", "remove"):
-        return reason[:1].upper() + reason[1:] + ("" if reason.endswith(".") else ".")
+        # The names of variables begin as they do.
+        start = reason if step == "ports" else reason[:1].upper() + reason[1:]
+        return start + ("" if reason.endswith(".") else ".")
     what = {
         "make": "could not be made",
         "trial": "does not work and was not put live",

@@ -12,73 +12,45 @@ module: omero_web_info
 short_description: Reads what a host has and runs of OMERO.web
 version_added: 1.0.0
 description:
-  - Reads, and never changes, the releases and generations below O(basedir), the units that run them, and what a
-    deployment needs to know of the host first - its Python, its free disk space, the packages it lacks.
-  - The role decides on nothing else, so that a run with nothing to change is one look at the host.
+  - Reads, and never changes, all that a deployment is decided on - the releases and generations below O(basedir), the
+    units that run them, whether the site answers, and what the operating system has.
+  - One look is one round trip. The role decides on nothing else, so a run with nothing to change is one look.
+  - Nothing that the service user can write is followed, listed or believed.
 options:
+  name:
+    description: What the names of OMERO.web's units begin with.
+    type: str
+    default: omero-web
   basedir:
     description: Directory of the releases and generations (the role's C(omero_web_basedir)).
     type: path
     required: true
-  python:
-    description: The Python interpreter that is to run OMERO.web. Empty means that there is none.
-    type: str
-    default: python3
-  packages:
-    description: Names of operating system packages to look for.
+  pythons:
+    description: Python interpreters whose versions are wanted, as paths or names of commands.
     type: list
     elements: str
     default: []
   paths:
-    description: What should be on the host's disk. Those that are not as described are returned as RV(drift).
+    description: Paths to describe in RV(paths).
     type: list
-    elements: dict
+    elements: path
     default: []
-    suboptions:
-      path:
-        description: The path.
-        type: path
-        required: true
-      state:
-        description: What it should be.
-        type: str
-        choices: [file, directory, absent]
-        default: file
-      owner:
-        description: Name of the user who should own it.
-        type: str
-        default: root
-      group:
-        description: Name of the group it should belong to.
-        type: str
-        default: root
-      mode:
-        description: Its permissions in octal digits, as V("0644").
-        type: str
-        default: "0644"
-      sha256:
-        description: SHA-256 of a file's content; any content will do without it.
-        type: str
-      part:
-        description:
-          - A regular expression. With O(paths[].state=absent), only what it matches in the file should be absent.
-        type: str
   files:
     description: Paths of files that should be there, or be led to by links; what is in them makes no difference.
     type: list
-    elements: str
+    elements: path
     default: []
-  installed:
-    description: Where files of the live generation are installed, by their name in it; V(%i) stands for its number.
+  patterns:
+    description: Regular expressions, by the path of the file in which each is looked for (RV(matched)).
     type: dict
     default: {}
   units:
-    description: Names of systemd units whose state is wanted, beside those of OMERO.web itself.
+    description: Names of systemd units whose state is wanted, beside those of the generations.
     type: list
     elements: str
     default: []
   booleans:
-    description: Names of SELinux booleans that should be on.
+    description: Names of SELinux booleans whose state is wanted.
     type: list
     elements: str
     default: []
@@ -87,6 +59,16 @@ options:
     type: list
     elements: str
     default: []
+  configuration:
+    description:
+      - Digest of the configuration that is wanted. It is compared on the host with that of the live generation, which
+        only root can read, because passwords could be guessed from it.
+    type: str
+    default: ""
+  timeout:
+    description: Seconds that the site may take to answer.
+    type: int
+    default: 60
 attributes:
   check_mode:
     support: full
@@ -98,8 +80,7 @@ EXAMPLES = r"""
 - name: Read what the host runs
   omero_web_info:
     basedir: /opt/omero/web
-    python: /usr/bin/python3
-    packages: [nginx]
+    pythons: [/usr/bin/python3]
     units: [nginx.service]
   register: host
 
@@ -109,23 +90,28 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+ansible_facts:
+  description: What is known of the operating system, as M(ansible.builtin.setup) has it.
+  type: dict
+  returned: always
+  sample: {distribution: Debian, distribution_major_version: "12", service_mgr: systemd}
 time:
   description: When the host was looked at, by its own clock, in seconds since the epoch.
   type: float
   returned: always
-python:
-  description: The interpreter's version, as C(3.11.2), and its tag in the names of wheels, as C(cp311). Empty
-    strings where the interpreter does not run.
+pythons:
+  description:
+    - For each of O(pythons) that runs, its C(version), as C(3.11.2), and its C(tag) in names of wheels, as C(cp311).
   type: dict
   returned: always
-  sample: {version: 3.11.2, tag: cp311}
+  sample: {/usr/bin/python3: {version: 3.11.2, tag: cp311}}
 cores:
   description: How many processor cores the host has online.
   type: int
   returned: always
   sample: 4
-missing_packages:
-  description: Those of O(packages) that are not installed.
+packages:
+  description: Names of the operating system packages that are installed.
   type: list
   elements: str
   returned: always
@@ -141,24 +127,37 @@ current:
   description: Number of the generation that C(current) points to, 0 if there is none.
   type: int
   returned: always
+previous:
+  description: Number of the generation that C(previous) points to, 0 if there is none.
+  type: int
+  returned: always
 generations:
   description:
-    - The finished generations on disk by ascending number. C(failed) - it was tried and found wanting;
-      C(activated) - it is or was live, and nothing of that was left half done; C(manifest) - what it says of itself.
+    - The finished generations on disk by ascending number. C(failed) - it was tried and found wanting; C(activated) -
+      it is or was live; C(manifest) - what it says of itself; C(release) - the release that it runs; C(address) - where
+      its socket listens; C(files) - the names of what it has.
   type: list
   elements: dict
   returned: always
-  sample: [{number: 7, failed: false, activated: true, manifest: {release: 5.33.2-0f3c9a12, previous: 6}}]
+  sample:
+    - number: 7
+      failed: false
+      activated: true
+      release: 5.33.2-0f3c9a12
+      address: 127.0.0.1:4080
+      files: [activated, manifest, nginx.conf, omero-web.service, omero-web.socket]
+      manifest: {schema: 2, previous: 6}
 releases:
   description: The manifests of the complete releases on disk, by name of their directory.
   type: dict
   returned: always
   sample: {5.33.2-0f3c9a12: {django: "5.2"}}
 unfinished:
-  description: Paths of releases and generations that some interrupted run left without a manifest.
-  type: list
-  elements: str
+  description: What an interrupted run left without a manifest - C(generations), each with what is known of it without
+    one, and the names of C(releases).
+  type: dict
   returned: always
+  sample: {generations: [{number: 8, release: 5.33.2-9c1b77aa}], releases: [5.33.2-9c1b77aa]}
 wheels:
   description: File names of the wheels kept on the host, the newest first.
   type: list
@@ -177,8 +176,19 @@ misplaced:
   type: dict
   returned: always
   sample: {/opt/omero/web/var/sessions: a link}
-drift:
-  description: Those of O(paths) that are not as described there.
+paths:
+  description:
+    - What each of O(paths) is that is there - its C(kind) (C(file), C(directory), C(link) or C(other)), C(owner),
+      C(group), C(mode) and, of a file, C(sha256).
+  type: dict
+  returned: always
+missing_files:
+  description: Those of O(files) that are not there.
+  type: list
+  elements: str
+  returned: always
+matched:
+  description: Those files in O(patterns) that their regular expression matches in.
   type: list
   elements: str
   returned: always
@@ -187,13 +197,8 @@ service:
   type: dict
   returned: always
   sample: {basedir: /opt/omero/web, user: omero-web, group: omero-web}
-missing_files:
-  description: Those of O(files) that are not there.
-  type: list
-  elements: str
-  returned: always
 astray:
-  description: Destinations of O(installed) that differ from what the live generation has.
+  description: Paths where files of the live generation are installed, and that differ from what it has.
   type: list
   elements: str
   returned: always
@@ -202,9 +207,20 @@ units:
     as C(systemctl show) has them.
   type: dict
   returned: always
-  sample: {omero-web.socket: {active: active, enabled: enabled, listen: 127.0.0.1:4080 (Stream)}}
+  sample: {omero-web.socket: {active: active, enabled: enabled, listen: 127.0.0.1:4080}}
+configuration_is_wanted:
+  description: Whether the live generation was configured as O(configuration) says, and is so still.
+  type: bool
+  returned: always
+answer:
+  description:
+    - How the site answers at the address of the live generation - C(status), 0 where nothing answers; C(generation),
+      the number of the one that answered, 0 where that is not told; C(message), the reason where nothing answers.
+  type: dict
+  returned: always
+  sample: {status: 200, generation: 7, message: OK}
 systemd:
-  description: The version of systemd.
+  description: The version of systemd, 0 where there is none.
   type: int
   returned: always
   sample: 252
@@ -238,7 +254,6 @@ import glob
 import grp
 import hashlib
 import io
-import json
 import multiprocessing
 import os
 import pwd
@@ -247,40 +262,21 @@ import stat
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.facts.system.distribution import DistributionFactCollector
+from ansible.module_utils.facts.system.platform import PlatformFactCollector
+from ansible.module_utils.facts.system.python import PythonFactCollector
+from ansible.module_utils.facts.system.service_mgr import ServiceMgrFactCollector
+from ansible.module_utils.omero_web_host import MANIFEST, generations, linked_generation, listing, read_json
+from ansible.module_utils.omero_web_http import get_once, place_of
 
-OMERO_WEB_UNITS = ("omero-web@*.service", "omero-web-probe@*.service", "omero-web.socket", "omero-web.target")
-NUMBER = re.compile(r"[1-9][0-9]*\Z")
 # What generations share, some of it written by the service: of these names nothing but directories, and one file.
 SHARED = re.compile(r"var(/log|/sessions(/django-\d+\.\d+)?|/django_secret_key)?\Z")
 SHARED_FILE = "var/django_secret_key"
-A_FILE = "a file"
-A_DIRECTORY = "a directory"
-A_LINK = "a link"
-ANOTHER = "neither a file nor a directory"
-MANIFEST = "manifest"
-FAILED = "failed"
-ACTIVATED = "activated"
+A_FILE, A_DIRECTORY, A_LINK, ANOTHER = "a file", "a directory", "a link", "neither a file nor a directory"
+DIGEST = "config.digest"
+LOGIN_PAGE = "/webclient/login/"
 # Python 2.7 has no name for it.
 ST_RDONLY = 1
-
-
-def listing(directory):
-    """Return the entries of a directory, none if it is not there."""
-    try:
-        return sorted(os.listdir(directory))
-    except OSError as error:
-        if error.errno != errno.ENOENT:
-            raise
-        return []
-
-
-def read_json(*path):
-    """Return what a file says, None if it says nothing."""
-    try:
-        with open(os.path.join(*path)) as content:
-            return json.load(content)
-    except (IOError, ValueError):
-        return None
 
 
 def read(*path):
@@ -310,22 +306,21 @@ def has_part(path, pattern):
         return False
 
 
-def is_as_described(wanted):
-    """Tell whether a path is what it should be; a link is never taken for what it points to."""
-    if wanted["part"]:
-        return not has_part(wanted["path"], wanted["part"])
+def description(path):
+    """Return what a path is, None if it is not there; a link is never taken for what it points to."""
     try:
-        found = os.lstat(wanted["path"])
+        found = os.lstat(path)
     except OSError:
-        return wanted["state"] == "absent"
-    is_wanted_kind = {"file": stat.S_ISREG, "directory": stat.S_ISDIR, "absent": lambda mode: False}[wanted["state"]]
-    return (
-        is_wanted_kind(found.st_mode)
-        and stat.S_IMODE(found.st_mode) == int(wanted["mode"], 8)
-        and user_name(found.st_uid) == wanted["owner"]
-        and group_name(found.st_gid) == wanted["group"]
-        and (not wanted["sha256"] or sha256(wanted["path"]) == wanted["sha256"])
-    )
+        return None
+    kinds = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "directory"), (stat.S_ISLNK, "link"))
+    kind = next((name for is_kind, name in kinds if is_kind(found.st_mode)), "other")
+    described = {
+        "kind": kind,
+        "owner": user_name(found.st_uid),
+        "group": group_name(found.st_gid),
+        "mode": "%04o" % stat.S_IMODE(found.st_mode),
+    }
+    return dict(described, sha256=sha256(path)) if kind == "file" else described
 
 
 def user_name(uid):
@@ -342,47 +337,13 @@ def group_name(gid):
         return None
 
 
-def astray(basedir, number, installed):
-    """Return the destinations whose content is not that of the live generation's file."""
-    directory = os.path.join(basedir, "generations", str(number))
-    destinations = dict((name, path.replace("%i", str(number))) for name, path in installed.items())
-    return sorted(path for name, path in destinations.items() if sha256(path) != sha256(os.path.join(directory, name)))
-
-
-def current_generation(basedir):
-    """Return the number of the live generation: the link is the only truth about it."""
-    directory, name = os.path.split(os.path.realpath(os.path.join(basedir, "current")))
-    is_generation = directory == os.path.realpath(os.path.join(basedir, "generations")) and NUMBER.match(name)
-    return int(name) if is_generation else 0
-
-
-def generations(basedir):
-    """Return the finished generations in their order, and the directories of unfinished ones."""
-    top = os.path.join(basedir, "generations")
-    finished, unfinished = [], []
-    for number in sorted(int(name) for name in listing(top) if NUMBER.match(name)):
-        directory = os.path.join(top, str(number))
-        manifest = read_json(directory, MANIFEST) or read_json(directory, FAILED)
-        failed = os.path.exists(os.path.join(directory, FAILED))
-        if failed or manifest is not None:
-            activated = os.path.exists(os.path.join(directory, ACTIVATED))
-            finished.append({"number": number, "failed": failed, "activated": activated, "manifest": manifest or {}})
-        else:
-            unfinished.append(directory)
-    return finished, unfinished
-
-
 def releases(basedir):
-    """Return the manifests of complete releases by name, and the directories of unfinished ones."""
+    """Return the manifests of complete releases by name, and the names of unfinished ones."""
     top = os.path.join(basedir, "releases")
-    complete, unfinished = {}, []
-    for name in listing(top):
-        manifest = read_json(top, name, MANIFEST)
-        if manifest is not None:
-            complete[name] = manifest
-        else:
-            unfinished.append(os.path.join(top, name))
-    return complete, unfinished
+    # Those that begin with a dot are half removed.
+    manifests = dict((name, read_json(top, name, MANIFEST)) for name in listing(top) if not name.startswith("."))
+    complete = dict((name, manifest) for name, manifest in manifests.items() if manifest is not None)
+    return complete, sorted(set(manifests) - set(complete))
 
 
 def kind(path):
@@ -444,6 +405,17 @@ def wheels(basedir):
     return [os.path.basename(path) for path in sorted(paths, key=os.path.getmtime, reverse=True)]
 
 
+def astray(directory, installed):
+    """Return the paths whose content is not that of the generation's file."""
+    return sorted(path for name, path in installed.items() if sha256(path) != sha256(os.path.join(directory, name)))
+
+
+def is_configured(directory, wanted):
+    """Tell whether a generation was configured as wanted, and is so still."""
+    made = read_json(directory, DIGEST) or {}
+    return bool(wanted) and made == {"wanted": wanted, "file": sha256(os.path.join(directory, "etc/grid/config.xml"))}
+
+
 def file_system(path):
     """Return the free bytes where the path is or would be made, and whether that is read-only."""
     path = os.path.abspath(path)
@@ -453,6 +425,22 @@ def file_system(path):
     return found.f_bavail * found.f_frsize, bool(found.f_flag & ST_RDONLY)
 
 
+def answer_of(url, host, timeout):
+    """Return how a site answers for its login page, asked as whoever looks for `host`."""
+    place, path = place_of(url)
+    found = get_once(place, path + LOGIN_PAGE, host, timeout)
+    return {"status": found.status, "generation": found.generation, "message": found.reason}
+
+
+def facts_of_system(module):
+    """Return what Ansible's own collectors find out, under the names that they have as facts."""
+    facts = {}
+    for collector in (PlatformFactCollector, DistributionFactCollector, ServiceMgrFactCollector, PythonFactCollector):
+        known = dict(("ansible_" + name, value) for name, value in facts.items())
+        facts.update(collector().collect(module=module, collected_facts=known))
+    return facts
+
+
 class Commands(object):
     """What only the host's own tools can tell."""
 
@@ -460,32 +448,32 @@ class Commands(object):
         self.module = module
 
     def run(self, *command):
+        """Return the exit code and the output of a command; one that is not there fails like any other."""
         environment = {"LC_ALL": "C", "LANGUAGE": "C"}
-        code, output, dummy = self.module.run_command(list(command), environ_update=environment)
+        path = self.module.get_bin_path(command[0])
+        if not path:
+            return 127, ""
+        code, output, dummy = self.module.run_command([path] + list(command[1:]), environ_update=environment)
         return code, output
 
-    def python(self, interpreter):
+    def pythons(self, interpreters):
         program = "import sys; print('%d.%d.%d cp%d%d' % (sys.version_info[:3] + sys.version_info[:2]))"
-        path = interpreter and self.module.get_bin_path(interpreter)
-        code, output = self.run(path, "-c", program) if path else (1, "")
-        words = output.split()
-        version, tag = words if code == 0 and len(words) == 2 else ("", "")
-        return {"version": version, "tag": tag}
+        found = {}
+        for interpreter in interpreters:
+            code, output = self.run(interpreter, "-c", program)
+            words = output.split()
+            if code == 0 and len(words) == 2:
+                found[interpreter] = {"version": words[0], "tag": words[1]}
+        return found
 
-    def missing_packages(self, packages):
+    def packages(self):
         """Ask the package database directly: a package manager would take seconds to start."""
-        if not packages:
-            return []
         # Either kind of system may have the other's command as well.
         if os.path.exists("/etc/debian_version"):
-            dummy, output = self.run(
-                "dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *packages
-            )
-            installed = set(line.split()[0] for line in output.splitlines() if line.endswith(" installed"))
-        else:
-            dummy, output = self.run("rpm", "--query", "--queryformat", "%{NAME}\n", *packages)
-            installed = set(output.splitlines())
-        return [package for package in packages if package not in installed]
+            dummy, output = self.run("dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n")
+            return sorted(set(line.split()[0] for line in output.splitlines() if line.endswith(" installed")))
+        dummy, output = self.run("rpm", "--query", "--all", "--queryformat", "%{NAME}\n")
+        return sorted(set(output.split()))
 
     def units(self, names):
         """Return the states of loaded units; patterns match loaded units only."""
@@ -494,17 +482,18 @@ class Commands(object):
         for block in re.split(r"\n\n+", output.strip()) if code == 0 else []:
             unit = dict(line.split("=", 1) for line in block.splitlines())
             if "Id" in unit:
+                # CentOS 7 shows it as in the unit, ListenStream=…; others as Listen=127.0.0.1:4080 (Stream).
+                listen = unit.get("ListenStream") or unit.get("Listen", "")
                 states[unit["Id"]] = {
                     "active": unit["ActiveState"],
                     "enabled": unit["UnitFileState"],
-                    # That of CentOS 7 shows it as in the unit, ListenStream=127.0.0.1:4080.
-                    "listen": "%(ListenStream)s (Stream)" % unit if "ListenStream" in unit else unit.get("Listen", ""),
+                    "listen": listen.split(" ")[0],
                 }
         return states
 
     def systemd(self):
-        dummy, output = self.run("systemctl", "--version")
-        return int(re.match(r"systemd (\d+)", output).group(1))
+        found = re.match(r"systemd (\d+)", self.run("systemctl", "--version")[1])
+        return int(found.group(1)) if found else 0
 
     def nginx(self):
         """Return its version, which it tells on standard error."""
@@ -515,8 +504,7 @@ class Commands(object):
 
     def selinux(self):
         """Hosts that never had SELinux lack even the command."""
-        command = self.module.get_bin_path("getenforce")
-        return self.run(command)[1].strip().lower() if command else "disabled"
+        return self.run("getenforce")[1].strip().lower() or "disabled"
 
     def booleans_off(self, booleans):
         if not booleans or self.selinux() == "disabled":
@@ -526,67 +514,49 @@ class Commands(object):
 
     def closed_ports(self, ports):
         """Ask for each: a code of 1 says no, others that firewalld does not run."""
-        command = self.module.get_bin_path("firewall-cmd")
-        return [port for port in ports if command and self.run(command, "--query-port=" + port)[0] == 1]
+        return [port for port in ports if self.run("firewall-cmd", "--query-port=" + port)[0] == 1]
 
 
-def main():
-    module = AnsibleModule(
-        argument_spec={
-            "basedir": {"type": "path", "required": True},
-            "python": {"type": "str", "default": "python3"},
-            "packages": {"type": "list", "elements": "str", "default": []},
-            "paths": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "path": {"type": "path", "required": True},
-                    "state": {"type": "str", "choices": ["file", "directory", "absent"], "default": "file"},
-                    "owner": {"type": "str", "default": "root"},
-                    "group": {"type": "str", "default": "root"},
-                    "mode": {"type": "str", "default": "0644"},
-                    "sha256": {"type": "str"},
-                    "part": {"type": "str"},
-                },
-            },
-            "files": {"type": "list", "elements": "str", "default": []},
-            "installed": {"type": "dict", "default": {}},
-            "units": {"type": "list", "elements": "str", "default": []},
-            "booleans": {"type": "list", "elements": "str", "default": []},
-            "ports": {"type": "list", "elements": "str", "default": []},
-        },
-        supports_check_mode=True,
-    )
-    now = time.time()
-    basedir = module.params["basedir"]
+def look(module):
+    """Return all that RETURN describes."""
+    name, basedir = module.params["name"], module.params["basedir"]
     commands = Commands(module)
-    current = current_generation(basedir)
+    current = linked_generation(basedir, "current")
     free, read_only = file_system(basedir)
-    finished_generations, unfinished_generations = generations(basedir)
-    complete_releases, unfinished_releases = releases(basedir)
+    finished, unfinished_generations = generations(basedir)
+    complete, unfinished_releases = releases(basedir)
     sessions, misplaced = shared(basedir)
-    module.exit_json(
-        changed=False,
-        time=now,
-        python=commands.python(module.params["python"]),
+    live = os.path.join(basedir, "generations", str(current))
+    manifest = next((one["manifest"] for one in finished if one["number"] == current), {})
+    described = dict((path, description(path)) for path in module.params["paths"])
+    # Patterns match loaded units only, and a generation that waits for a boot is not loaded.
+    units = [name + pattern for pattern in ("@*.service", "-probe@*.service", "*.socket", ".target")]
+    units += ["%s@%d.service" % (name, current)]
+    return dict(
+        ansible_facts=facts_of_system(module),
+        pythons=commands.pythons(module.params["pythons"]),
         cores=multiprocessing.cpu_count(),
-        missing_packages=commands.missing_packages(module.params["packages"]),
+        packages=commands.packages(),
         free_bytes=free,
         read_only=read_only,
         current=current,
-        generations=finished_generations,
-        releases=complete_releases,
-        unfinished=unfinished_generations + unfinished_releases,
+        previous=linked_generation(basedir, "previous"),
+        generations=finished,
+        releases=complete,
+        unfinished={"generations": unfinished_generations, "releases": unfinished_releases},
         wheels=wheels(basedir),
         sessions=sessions,
         misplaced=misplaced,
-        drift=[wanted["path"] for wanted in module.params["paths"] if not is_as_described(wanted)],
-        missing_files=[path for path in module.params["files"] if not os.path.isfile(path)],
         service=service(),
-        astray=astray(basedir, current, module.params["installed"]),
-        # By its name, for patterns match loaded units only, and a generation that waits for a boot is not loaded.
-        units=commands.units(list(OMERO_WEB_UNITS) + ["omero-web@%d.service" % current] + module.params["units"]),
+        paths=dict((path, found) for path, found in described.items() if found),
+        missing_files=[path for path in module.params["files"] if not os.path.isfile(path)],
+        matched=[path for path, pattern in sorted(module.params["patterns"].items()) if has_part(path, pattern)],
+        astray=astray(live, manifest.get("installed", {})),
+        units=commands.units(units + module.params["units"]),
+        configuration_is_wanted=is_configured(live, module.params["configuration"]),
+        answer=answer_of(manifest["url"], manifest["host"], module.params["timeout"])
+        if "host" in manifest
+        else {"status": 0, "generation": 0, "message": "no generation is live"},
         systemd=commands.systemd(),
         nginx=commands.nginx(),
         ipv6=os.path.exists("/proc/net/if_inet6"),
@@ -594,6 +564,29 @@ def main():
         booleans_off=commands.booleans_off(module.params["booleans"]),
         closed_ports=commands.closed_ports(module.params["ports"]),
     )
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "default": "omero-web"},
+            "basedir": {"type": "path", "required": True},
+            "pythons": {"type": "list", "elements": "str", "default": []},
+            "paths": {"type": "list", "elements": "path", "default": []},
+            "files": {"type": "list", "elements": "path", "default": []},
+            "patterns": {"type": "dict", "default": {}},
+            "units": {"type": "list", "elements": "str", "default": []},
+            "booleans": {"type": "list", "elements": "str", "default": []},
+            "ports": {"type": "list", "elements": "str", "default": []},
+            "configuration": {"type": "str", "default": "", "no_log": True},
+            "timeout": {"type": "int", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    # The digest is never part of the result, and hiding it there would only cost time.
+    module.no_log_values.clear()
+    now = time.time()
+    module.exit_json(changed=False, time=now, **look(module))
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def listing(directory):
     try:
         return sorted(os.listdir(directory))
     except OSError as error:
-        if error.errno != errno.ENOENT:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise
         return []
 
@@ -88,26 +88,44 @@ def read_json(*path):
         return None
 
 
-def current_generation(basedir):
-    """Return the number of the live generation: the link is the only truth about it."""
-    directory, name = os.path.split(os.path.realpath(os.path.join(basedir, "current")))
+def linked_generation(basedir, link):
+    """Return the number of the generation that a link points to, 0 if it points to none."""
+    directory, name = os.path.split(os.path.realpath(os.path.join(basedir, link)))
     is_generation = directory == os.path.realpath(os.path.join(basedir, "generations")) and NUMBER.match(name)
     return int(name) if is_generation else 0
 
 
+def address_of(directory):
+    """Return where the socket of a generation listens, as its own unit says."""
+    try:
+        with open(os.path.join(directory, "omero-web.socket")) as unit:
+            return "".join(re.findall(r"(?m)^ListenStream=(\S+)$", unit.read())[:1])
+    except IOError:
+        return ""
+
+
+def release_of(directory):
+    """Return the name of the release that a generation runs, which its link tells even where its manifest is lost."""
+    try:
+        return os.path.basename(os.readlink(os.path.join(directory, "release")))
+    except OSError:
+        return ""
+
+
 def generations(basedir):
-    """Return the finished generations in their order, and the directories of unfinished ones."""
+    """Return the finished generations in their order, and the unfinished ones."""
     top = os.path.join(basedir, "generations")
     finished, unfinished = [], []
     for number in sorted(int(name) for name in listing(top) if NUMBER.match(name)):
         directory = os.path.join(top, str(number))
         manifest = read_json(directory, MANIFEST) or read_json(directory, FAILED)
-        failed = os.path.exists(os.path.join(directory, FAILED))
-        if failed or manifest is not None:
-            activated = os.path.exists(os.path.join(directory, ACTIVATED))
-            finished.append({"number": number, "failed": failed, "activated": activated, "manifest": manifest or {}})
+        files = listing(directory)
+        known = {"number": number, "release": release_of(directory), "address": address_of(directory), "files": files}
+        if FAILED in files or manifest is not None:
+            marks = {"failed": FAILED in files, "activated": ACTIVATED in files, "manifest": manifest or {}}
+            finished.append(dict(known, **marks))
         else:
-            unfinished.append(directory)
+            unfinished.append(known)
     return finished, unfinished
 
 

@@ -14,8 +14,8 @@ from ansible.module_utils.omero_web_host import (
     NUMBER,
     Ground,
     Problem,
-    current_generation,
     destination_of,
+    linked_generation,
     remove_file,
     remove_tree,
 )
@@ -40,7 +40,7 @@ class Removal(object):
         """Return the numbers of generations that serve or are to, and of the one that users go back to."""
         basedir = self.host.path(self.basedir)
         numbers = self.units.running() | set([
-            current_generation(basedir), self.target["number"], self.fallback["number"]])
+            linked_generation(basedir, "current"), self.target["number"], self.fallback["number"]])
         previous = os.path.basename(destination_of(os.path.join(basedir, "previous")) or "")
         return numbers | set([int(previous)] if and_previous and NUMBER.match(previous) else [])
 

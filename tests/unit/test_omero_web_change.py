@@ -179,7 +179,7 @@ class World(Commands, omero_web_change.Host):
     # -- what is asked of it
 
     def params(self, number, **more):
-        current = omero_web_host.current_generation(self.path(BASEDIR))
+        current = omero_web_host.linked_generation(self.path(BASEDIR), "current")
         params = {
             "name": "omero-web", "basedir": BASEDIR, "user": "nobody", "group": "daemon", "by": "a test on here",
             "lock_timeout": 0, "seen": {"current": current, "generations": self.numbers()},

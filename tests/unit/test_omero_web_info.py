@@ -4,7 +4,9 @@ import hashlib
 import json
 import os
 import runpy
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 
 import pytest
@@ -20,19 +22,13 @@ def plant(top, tree):
         path.write_text(content if isinstance(content, str) else json.dumps(content))
 
 
-def as_it_is(path, /, **differences):
-    """How omero_web_info would be asked for a path as it is."""
+def described(path, **differences):
+    """How omero_web_info describes a path that is as it is."""
     found = path.lstat()
-    described = {
-        "path": str(path),
-        "state": "directory" if path.is_dir() else "file",
-        "owner": info.user_name(found.st_uid),
-        "group": info.group_name(found.st_gid),
-        "mode": f"{found.st_mode & 0o7777:04o}",
-        "sha256": None if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest(),
-        "part": None,
-    }
-    return {**described, **differences}
+    names = {"owner": info.user_name(found.st_uid), "group": info.group_name(found.st_gid)}
+    kind = "directory" if path.is_dir() else "file"
+    content = {} if path.is_dir() else {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return {"kind": kind, "mode": f"{found.st_mode & 0o7777:04o}", **names, **content, **differences}
 
 
 def test_generations(tmp_path):
@@ -41,42 +37,54 @@ def test_generations(tmp_path):
         {
             "2/manifest": {"previous": 1},
             "2/activated": "",
+            "2/omero-web.socket": "[Socket]\nListenStream=127.0.0.1:4080\nBacklog=2048\n",
             "10/manifest": {"previous": 2},
             "3/failed": "",
             "4/manifest": {"previous": 2},
             "4/failed": "",
             "5/gunicorn.conf.py": "",
             "6/manifest": '{"previous": 2',
+            "7/manifest": "",
             "notes/manifest": {},
             "007/manifest": {},
             "²/manifest": {},
         },
     )
+    (tmp_path / "generations/2/release").symlink_to("../../releases/5.33.2-aa")
+    # A power cut empties a file; the link tells what still runs.
+    (tmp_path / "generations/7/release").symlink_to("../../releases/5.33.2-bb")
     finished, unfinished = info.generations(str(tmp_path))
-    assert finished == [
-        {"number": 2, "failed": False, "activated": True, "manifest": {"previous": 1}},
-        {"number": 3, "failed": True, "activated": False, "manifest": {}},
-        {"number": 4, "failed": True, "activated": False, "manifest": {"previous": 2}},
-        {"number": 10, "failed": False, "activated": False, "manifest": {"previous": 2}},
+    assert [(one["number"], one["failed"], one["activated"], one["manifest"]) for one in finished] == [
+        (2, False, True, {"previous": 1}),
+        (3, True, False, {}),
+        (4, True, False, {"previous": 2}),
+        (10, False, False, {"previous": 2}),
     ]
-    assert unfinished == [str(tmp_path / "generations" / number) for number in "56"]
+    assert (finished[0]["release"], finished[0]["address"]) == ("5.33.2-aa", "127.0.0.1:4080")
+    assert finished[0]["files"] == ["activated", "manifest", "omero-web.socket", "release"]
+    assert [(one["number"], one["release"]) for one in unfinished] == [(5, ""), (6, ""), (7, "5.33.2-bb")]
 
 
 def test_releases(tmp_path):
     plant(
         tmp_path / "releases",
-        {"5.33.2-aa/manifest": {"django": "5.2"}, "5.33.2-bb/venv/x": "", "5.33.2-cc/manifest": ""},
+        {
+            "5.33.2-aa/manifest": {"django": "5.2"},
+            "5.33.2-bb/venv/x": "",
+            "5.33.2-cc/manifest": "",
+            ".removing-dd/manifest": {},
+        },
     )
     complete, unfinished = info.releases(str(tmp_path))
     assert complete == {"5.33.2-aa": {"django": "5.2"}}
-    assert unfinished == [str(tmp_path / "releases" / name) for name in ("5.33.2-bb", "5.33.2-cc")]
+    assert unfinished == ["5.33.2-bb", "5.33.2-cc"]
 
 
 def test_host_that_has_nothing_yet(tmp_path):
     basedir = str(tmp_path / "opt/omero/web")
     assert info.generations(basedir) == ([], [])
     assert info.releases(basedir) == ({}, [])
-    assert info.current_generation(basedir) == 0
+    assert info.linked_generation(basedir, "current") == 0
 
 
 @pytest.mark.parametrize(
@@ -93,19 +101,19 @@ def test_host_that_has_nothing_yet(tmp_path):
 )
 def test_current_link(tmp_path, target, number):
     (tmp_path / "current").symlink_to(target.format(top=tmp_path))
-    assert info.current_generation(str(tmp_path)) == number
+    assert info.linked_generation(str(tmp_path), "current") == number
 
 
 def test_current_that_is_no_link(tmp_path):
     (tmp_path / "current").mkdir()
-    assert info.current_generation(str(tmp_path)) == 0
+    assert info.linked_generation(str(tmp_path), "current") == 0
 
 
 def test_basedir_behind_a_link(tmp_path):
     plant(tmp_path / "disk", {"generations/7/manifest": {}})
     (tmp_path / "disk/current").symlink_to("generations/7")
     (tmp_path / "web").symlink_to("disk")
-    assert info.current_generation(str(tmp_path / "web")) == 7
+    assert info.linked_generation(str(tmp_path / "web"), "current") == 7
 
 
 def test_sessions(tmp_path):
@@ -149,79 +157,93 @@ def test_no_service(tmp_path):
     assert info.service(str(tmp_path)) == {}
 
 
-def test_no_drift(tmp_path):
+def test_description(tmp_path):
     plant(tmp_path, {"file": "content"})
-    assert info.is_as_described(as_it_is(tmp_path / "file"))
-    assert info.is_as_described(as_it_is(tmp_path / "file", sha256=None))
-    assert info.is_as_described(as_it_is(tmp_path))
-    assert info.is_as_described(as_it_is(tmp_path / "file", path=str(tmp_path / "missing"), state="absent"))
+    (tmp_path / "file").chmod(0o640)
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    assert info.description(str(tmp_path / "file")) == described(tmp_path / "file", mode="0640")
+    assert info.description(str(tmp_path)) == described(tmp_path)
+    assert info.description(str(tmp_path / "missing")) is None
+    assert info.description(str(tmp_path / "link"))["kind"] == "link"
+    assert info.description(str(tmp_path / "dangling"))["kind"] == "link"
+    assert info.description(str(tmp_path / "pipe"))["kind"] == "other"
 
 
-@pytest.mark.parametrize(
-    "difference",
-    [
-        {"state": "directory"},
-        {"state": "absent"},
-        {"owner": "nobody"},
-        {"group": "nogroup"},
-        {"mode": "4644"},
-        {"mode": "0640"},
-        {"sha256": 64 * "0"},
-    ],
-)
-def test_drift_of_a_file(tmp_path, difference):
-    plant(tmp_path, {"file": "content"})
-    (tmp_path / "file").chmod(0o644)
-    assert not info.is_as_described(as_it_is(tmp_path / "file", **difference))
-
-
-def test_drift_where_there_is_nothing(tmp_path):
-    plant(tmp_path, {"file": "content"})
-    wanted = as_it_is(tmp_path / "file")
-    (tmp_path / "file").unlink()
-    assert not info.is_as_described(wanted)
-
-
-@pytest.mark.parametrize("name, target", [("file", "other"), ("directory", "elsewhere")])
-def test_drift_of_a_link_to_the_right_thing(tmp_path, name, target):
-    plant(tmp_path, {"other": "content", "elsewhere/file": ""})
-    wanted = as_it_is(tmp_path / target, path=str(tmp_path / name))
-    (tmp_path / name).symlink_to(target)
-    assert not info.is_as_described(wanted)
-    assert not info.is_as_described({**wanted, "mode": "0777"})
-
-
-def test_dangling_link_is_not_absent(tmp_path):
-    (tmp_path / "link").symlink_to("nowhere")
-    wanted = as_it_is(tmp_path, path=str(tmp_path / "link"), state="absent")
-    assert not info.is_as_described(wanted)
-
-
-@pytest.mark.parametrize("content, is_fine", [("a\nb\n", False), ("a\n#b\n", True), ("\xe9\xff", True), (None, True)])
-def test_part_that_should_be_absent(tmp_path, content, is_fine):
+@pytest.mark.parametrize("content, matches", [("a\nb\n", True), ("a\n#b\n", False), ("\xe9\xff", False), (None, False)])
+def test_part_of_a_file(tmp_path, content, matches):
     if content is not None:
         (tmp_path / "file").write_bytes(content.encode("latin-1"))
-    wanted = {"path": str(tmp_path / "file"), "state": "absent", "part": "(?m)^b$"}
-    assert info.is_as_described(wanted) == is_fine
+    assert info.has_part(str(tmp_path / "file"), "(?m)^b$") == matches
 
 
 def test_owners_without_a_name(tmp_path):
     if os.geteuid() != 0:
         pytest.skip("only root gives files away")
-    wanted = as_it_is(tmp_path)
     os.chown(tmp_path, 4_000_000, 4_000_000)
-    assert info.user_name(4_000_000) is None and info.group_name(4_000_000) is None
-    assert not info.is_as_described(wanted)
+    assert info.description(str(tmp_path))["owner"] is None
 
 
 def test_astray(tmp_path):
-    plant(tmp_path / "generations/7", {"same.conf": "a", "changed.conf": "a", "missing.conf": "a"})
-    plant(tmp_path / "etc", {"same-7.conf": "a", "changed.conf": "b", "extra.conf": "a"})
-    installed = {f"{name}.conf": str(tmp_path / f"etc/{name}.conf") for name in ("changed", "missing", "extra", "none")}
-    installed["same.conf"] = str(tmp_path / "etc/same-%i.conf")
-    assert info.astray(str(tmp_path), 7, installed) == [
+    plant(tmp_path / "7", {"same.conf": "a", "changed.conf": "a", "missing.conf": "a"})
+    plant(tmp_path / "etc", {"same.conf": "a", "changed.conf": "b", "extra.conf": "a"})
+    names = ("same", "changed", "missing", "extra", "none")
+    installed = {f"{name}.conf": str(tmp_path / f"etc/{name}.conf") for name in names}
+    assert info.astray(str(tmp_path / "7"), installed) == [
         str(tmp_path / f"etc/{name}.conf") for name in ("changed", "extra", "missing")
     ]
+
+
+@pytest.mark.parametrize(
+    "wanted, content, is_configured",
+    [("aa", "<a/>", True), ("bb", "<a/>", False), ("aa", "<b/>", False), ("", "<a/>", False)],
+)
+def test_configuration_is_that_which_was_wanted_and_nobody_edited_it(tmp_path, wanted, content, is_configured):
+    digest = {"wanted": "aa", "file": hashlib.sha256(b"<a/>").hexdigest()}
+    plant(tmp_path, {"config.digest": digest, "etc/grid/config.xml": content})
+    assert info.is_configured(str(tmp_path), wanted) == is_configured
+
+
+def test_generation_without_a_digest_is_not_configured(tmp_path):
+    assert not info.is_configured(str(tmp_path), "aa")
+    assert not info.is_configured(str(tmp_path), "")
+
+
+class Site(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if (self.path, self.headers["Host"]) == ("/omero/webclient/login/", "web") else 404)
+        self.send_header("Omero-Web-Generation", self.server.generation)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    server = HTTPServer(("127.0.0.1", 0), Site)
+    Thread(target=server.serve_forever).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("said, generation", [("7", 7), ("", 0), ("seven", 0)])
+def test_answer_tells_which_generation_gave_it(server, monkeypatch, said, generation):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    server.generation = said
+    url = f"http://127.0.0.1:{server.server_port}/omero"
+    assert info.answer_of(url, "web", 5) == {"status": 200, "generation": generation, "message": "OK"}
+    assert info.answer_of(url, "other", 5)["status"] == 404
+
+
+def test_nothing_answers():
+    assert info.answer_of("http://127.0.0.1:1", "web", 5) == {
+        "status": 0,
+        "generation": 0,
+        "message": "[Errno 111] Connection refused",
+    }
 
 
 @pytest.mark.parametrize("flags, read_only", [(4096, False), (4097, True)])
@@ -252,27 +274,23 @@ class Answers:
 @pytest.mark.parametrize(
     "code, output, expected",
     [
-        (0, "3.11.2 cp311\n", {"version": "3.11.2", "tag": "cp311"}),
-        (1, "3.11.2 cp311\n", {"version": "", "tag": ""}),
-        (0, "", {"version": "", "tag": ""}),
-        (0, "this is no Python\n", {"version": "", "tag": ""}),
+        (0, "3.11.2 cp311\n", {"python3": {"version": "3.11.2", "tag": "cp311"}}),
+        (1, "3.11.2 cp311\n", {}),
+        (0, "", {}),
+        (0, "this is no Python\n", {}),
     ],
 )
-def test_python(code, output, expected):
-    assert info.Commands(Answers(code, output)).python("python3") == expected
+def test_pythons(code, output, expected):
+    assert info.Commands(Answers(code, output)).pythons(["python3"]) == expected
 
 
 @pytest.mark.parametrize(
     "is_debian, output",
-    [
-        (True, "nginx installed\npython3-venv config-files\n"),
-        (False, "package python3-venv is not installed\nnginx\npackage unknown is not installed\n"),
-    ],
+    [(True, "nginx installed\nvim config-files\nlibc6 installed\nlibc6 installed\n"), (False, "nginx\nlibc6\n")],
 )
-def test_missing_packages(monkeypatch, is_debian, output):
+def test_packages(monkeypatch, is_debian, output):
     monkeypatch.setattr(os.path, "exists", lambda path: path == "/etc/debian_version" and is_debian)
-    packages = ["python3-venv", "nginx", "unknown"]
-    assert info.Commands(Answers(1, output)).missing_packages(packages) == ["python3-venv", "unknown"]
+    assert info.Commands(Answers(0, output)).packages() == ["libc6", "nginx"]
 
 
 def test_units():
@@ -281,7 +299,7 @@ def test_units():
         "Id=omero-web@7.service\nActiveState=inactive\nUnitFileState=disabled\n"
     )
     assert info.Commands(Answers(0, output)).units(["omero-web*"]) == {
-        "omero-web.socket": {"active": "active", "enabled": "enabled", "listen": "127.0.0.1:4080 (Stream)"},
+        "omero-web.socket": {"active": "active", "enabled": "enabled", "listen": "127.0.0.1:4080"},
         "omero-web@7.service": {"active": "inactive", "enabled": "disabled", "listen": ""},
     }
     assert info.Commands(Answers(0, "")).units([]) == {}
@@ -291,7 +309,7 @@ def test_units():
 def test_socket_of_an_old_systemd():
     output = "Id=omero-web.socket\nActiveState=active\nUnitFileState=enabled\nListenStream=127.0.0.1:4080\n"
     units = info.Commands(Answers(0, output)).units(["omero-web*"])
-    assert units["omero-web.socket"]["listen"] == "127.0.0.1:4080 (Stream)"
+    assert units["omero-web.socket"]["listen"] == "127.0.0.1:4080"
 
 
 @pytest.mark.parametrize(
@@ -318,7 +336,7 @@ def test_selinux():
     assert commands.booleans_off(["httpd_can_network_relay"]) == []
 
 
-@pytest.mark.parametrize("code, closed", [(0, []), (1, ["80/tcp"]), (252, [])])
+@pytest.mark.parametrize("code, closed", [(0, []), (1, ["80/tcp"]), (127, []), (252, [])])
 def test_closed_ports(code, closed):
     assert info.Commands(Answers(code, "")).closed_ports(["80/tcp"]) == closed
 
