@@ -1,0 +1,566 @@
+"""Action: decide what a run does to a host.
+
+Everything down to `class ActionModule` is pure: plain data in, plain data out, without I/O, Ansible or Jinja. `look` is
+what omero_web_info returns; `order` and `wanted` are what vars/main/wanted.yml makes of the role's variables. What is
+due, what is kept and what is removed is decided here and nowhere else, so `--check`, the run itself and a rollback
+cannot disagree.
+"""
+
+import hashlib
+import json
+import re
+
+from ansible.plugins.action import ActionBase
+
+SCHEMA = 2
+DEFAULT_ADDRESS = "127.0.0.1:4080"
+# What a generation takes on disk, with room for its log and its sessions until somebody makes more.
+GENERATION_MB = 16
+NOBODY = {"number": 0, "release": "", "failed": False, "activated": False, "address": "", "files": [], "manifest": {}}
+
+
+class Refusal(Exception):
+    """Why a run cannot go on, in one sentence with the remedy. Nothing has changed by then."""
+
+
+# --- which release ----------------------------------------------------------------------------------------------------
+
+
+def version_key(version):
+    """Order versions as numbers; what is no number comes before every number (5.6.dev1 before 5.6.0)."""
+    return [int(part) if part.isdigit() else -1 for part in str(version).split(".")]
+
+
+def is_exact(release):
+    """Tell whether a release is named in full, so that nothing has to be asked for its version."""
+    return re.match(r"\d+\.\d+\.", release) is not None
+
+
+def method_of(order):
+    """Return how a release is shipped. One without a number is shipped as the Python that is to run it wants."""
+    if order["method"] != "auto":
+        return order["method"]
+    if re.match(r"\d+\.", order["release"]):
+        since = (row for row in order["releases"] if version_key(row["since"]) <= version_key(order["release"]))
+        return next(since, {"method": "archive"})["method"]
+    return "archive" if "python2" in order["python"] else "pypi"
+
+
+def runs(python, row):
+    return version_key(row["python_from"]) <= version_key(python) <= version_key(row["python_to"])
+
+
+def choose_release(look, order):
+    """Return the release that is wanted: how it is shipped, its version, and the Python that runs it."""
+    method = method_of(order)
+    interpreter = order["python"] or order["os_python"][method]
+    found = look["pythons"].get(interpreter, {"version": "", "tag": ""})
+    # A Python that the host lacks yet is as old as its package says.
+    python = found["version"] or order["os_pythons"].get(interpreter, {}).get("version", "0")
+    python = ".".join(python.split(".")[:2])
+    rows = [row for row in order["releases"] if row["method"] == method]
+    newest = next((row["newest"] for row in rows if runs(python, row)), "0")
+    version = order["archive_version"] or (order["release"] if is_exact(order["release"]) else newest)
+    release = {
+        "method": method,
+        "interpreter": interpreter,
+        "python": python,
+        "python_in_full": found["version"] or python,
+        "tag": found["tag"],
+        "version": version,
+        "newest": newest,
+        "series": next((row for row in rows if version_key(row["since"]) <= version_key(version)), None),
+        "since": rows[-1]["since"],
+    }
+    return {**release, "problem": problem_of_release(release, order)}
+
+
+def problem_of_release(release, order):
+    """Return why a release cannot be built, in one sentence, empty if it can; one that is built already runs."""
+    asked, host = order["release"], order["host"]
+    if not (is_exact(asked) or asked in ("", "latest") or release["method"] == "archive"):
+        return (
+            f"omero_web_release is {asked}; releases from the package index are named in full, such as "
+            f"{release['newest']}."
+        )
+    if release["python"] == "0" and release["interpreter"]:
+        return (
+            f"omero_web_python is {release['interpreter']}, which does not run on {host}; install it or name another "
+            f"interpreter."
+        )
+    if release["python"] == "0":
+        return (
+            f"omero_web_release is {asked or 'empty'}, which needs Python 2.7, and {order['system']} on {host} has "
+            f"none; install one and name it in omero_web_python, or set omero_web_release to 5.6.0 or newer."
+        )
+    if not release["series"]:
+        return (
+            f"omero_web_release is {asked or 'empty'}; by the method {release['method']} the role installs releases "
+            f"from {release['since']} on, and {release['interpreter']} on {host} is Python {release['python']}."
+        )
+    if not runs(release["python"], release["series"]):
+        pythons = dict.fromkeys((release["series"]["python_from"], release["series"]["python_to"]))
+        newest = f", or omero_web_release to {release['newest']}" if release["newest"] != "0" else ""
+        return (
+            f"omero_web_release is {release['version']}, which needs Python {' to '.join(pythons)}; "
+            f"{release['interpreter']} on {host} is Python {release['python_in_full']}. Set omero_web_python to such a "
+            f"Python{newest}."
+        )
+    return ""
+
+
+def named_release(look, release, definition, order):
+    """Give a release the name that follows from all that defines it: another definition is another release."""
+    digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
+    name = f"{release['version']}-{digest[:8]}"
+    is_built = name in look["releases"]
+    return {
+        **release,
+        "name": name,
+        "directory": f"{order['basedir']}/releases/{name}",
+        "definition": definition,
+        "is_built": is_built,
+        # One that is not named in full has its version from its archive.
+        "needs_archive": release["method"] == "archive"
+        and not order["archive_version"]
+        and not (is_built and is_exact(order["release"])),
+        "django": look["releases"].get(name, {}).get("django", ""),
+    }
+
+
+# --- which generation -------------------------------------------------------------------------------------------------
+
+
+def generation(look, number):
+    """Return what the look says of a generation, also of one whose manifest a power cut has emptied."""
+    known = (*look["generations"], *look["unfinished"]["generations"])
+    return {**NOBODY, **next((one for one in known if one["number"] == number), {})}
+
+
+def socket_of(name, look, address):
+    """Return the name of the socket unit for an address.
+
+    One that listens there already is used again. A changed address is another unit, which listens beside the old one
+    until nobody needs that any more.
+    """
+    live = generation(look, look["current"])
+    if live["address"] == address:
+        return live["manifest"].get("socket", f"{name}.socket")
+    sockets = (unit for unit in look["units"] if re.fullmatch(rf"{re.escape(name)}(-[\w.:-]+)?\.socket", unit))
+    open_ones = (one for one in sorted(sockets) if look["units"][one]["active"] == "active")
+    ending = "" if address == DEFAULT_ADDRESS else f"-{re.sub(r'[^0-9A-Za-z.:]', '', address)}"
+    default = f"{name}{ending}.socket"
+    return next((one for one in open_ones if look["units"][one]["listen"] == address), default)
+
+
+def unit_of(name, number):
+    return f"{name}@{number}.service"
+
+
+def target_of(number, wanted):
+    """Return how the generation that is made next is run."""
+    units = {"omero-web.service": unit_of(wanted["name"], number), "omero-web.socket": wanted["target"]["socket"]}
+    installed = {file: f"/etc/systemd/system/{unit}" for file, unit in units.items()}
+    return {"number": number, **wanted["target"], "installed": {**installed, **wanted["nginx_files"]}}
+
+
+def target_of_manifest(look, number, wanted):
+    """Return how a generation that exists is run: as its manifest says, whatever the variables say by now."""
+    found = generation(look, number)
+    manifest = found["manifest"]
+    if manifest.get("schema") == SCHEMA:
+        return {"number": number, **{key: manifest[key] for key in (*wanted["target"], "installed")}}
+    # The first manifests did not say where a generation is installed; the very first ones not even where it answers.
+    prefix = manifest.get("prefix", "")
+    files = {file: path for file, path in wanted["nginx_files"].items() if file in found["files"]}
+    told = {
+        "prefix": prefix,
+        "url": manifest.get("url", wanted["base_url"] + prefix),
+        "address": found["address"],
+        "socket": f"{wanted['name']}.socket",
+    }
+    return target_of(number, {**wanted, "target": {**wanted["target"], **told}, "nginx_files": files})
+
+
+def running(look, name):
+    """Return the numbers of generations that run, start or stop."""
+    pattern = re.compile(rf"{re.escape(name)}@(\d+)\.service")
+    units = ((pattern.fullmatch(unit), state["active"]) for unit, state in look["units"].items())
+    return {int(found[1]) for found, active in units if found and active not in ("inactive", "failed")}
+
+
+def trials(look, name):
+    """Return the trials that interrupted runs left: at the time of a look, no other is there."""
+    left = (unit for unit, state in look["units"].items() if state["active"] != "inactive")
+    return sorted(unit for unit in left if unit.startswith(f"{name}-probe@"))
+
+
+def numbers(look):
+    return [one["number"] for one in (*look["generations"], *look["unfinished"]["generations"])]
+
+
+# --- what of the host is not as it should be --------------------------------------------------------------------------
+
+
+def is_as_wanted(look, kind, wanted, contents):
+    """Tell whether a path is what it should be; a link is never taken for what it points to."""
+    attributes = {name: wanted.get(name, "root") for name in ("owner", "group")}
+    if wanted["path"] in contents:
+        attributes["sha256"] = hashlib.sha256(contents[wanted["path"]].encode()).hexdigest()
+    expected = {"kind": kind, "mode": wanted["mode"], **attributes}
+    found = look["paths"].get(wanted["path"], {})
+    return {name: found.get(name) for name in expected} == expected
+
+
+def host_work(look, wanted):
+    """Return what the host lacks or what has strayed, by kind."""
+    kinds = {"directories": "directory", "files": "file", "logs": "file", "secret_keys": "file", "certificates": "file"}
+    strayed = {
+        key: [one["path"] for one in wanted[key] if not is_as_wanted(look, kind, one, wanted["contents"])]
+        for key, kind in kinds.items()
+    }
+    return {
+        "packages": [package for package in wanted["packages"] if package not in look["packages"]],
+        "repositories": [path for path in wanted["gone_repositories"] if path in look["matched"]],
+        **strayed,
+    }
+
+
+def refuse_the_unexpected(look, wanted):
+    """Refuse a host with another OMERO.web of the role, and one where root could be led to something else.
+
+    What the service can write, or could where an older version of the role left it, may be a link to anywhere.
+    """
+    host = wanted["host"]
+    for key, value in wanted["service"].items() if look["service"] else ():
+        if look["service"].get(key) != value:
+            name, other = wanted["name"], look["service"].get(key, "another")
+            raise Refusal(
+                f"omero_web_{key} is {value}, and {host} has an OMERO.web with {other}, which the new one would take "
+                f"down; set that, or first take away what is there (systemctl disable --now {name}.target; rm "
+                f"/etc/systemd/system/{name}@*.service; systemctl daemon-reload). Nothing has changed."
+            )
+    for path, kind in sorted(look["misplaced"].items()):
+        ours = "a file" if path.endswith("/django_secret_key") else "a directory"
+        raise Refusal(
+            f"{path} on {host} is {kind}, where the role has {ours} and follows no link; move it away, and where it "
+            "leads to another disk, mount that there instead (mount --bind). Nothing has changed."
+        )
+
+
+def has_default_site(look, wanted):
+    """Tell whether nginx has a site that would answer in place of OMERO.web."""
+    site = wanted["default_site"]
+    return bool(site) and site["path"] in (look["matched"] if "part" in site else look["paths"])
+
+
+def unsettled_units(look, wanted, target):
+    """Return the units that are not so that the wanted generation runs, alone, and will after a boot."""
+    name, units = wanted["name"], look["units"]
+    nginx = ["nginx.service"] if wanted["has_nginx"] else []
+    at_boot = [f"{name}.target", f"{name}-boot.service", *nginx]
+    up = [f"{name}.target", target["socket"], unit_of(name, target["number"]), *target["units"], *nginx]
+    own = [unit for unit in units if re.fullmatch(rf"{re.escape(name)}(@.*\.service|.*\.socket)", unit)]
+    unsettled = [unit for unit in at_boot if units.get(unit, {}).get("enabled") != "enabled"]
+    # The first generations were enabled one by one, so that two of them could start.
+    unsettled += [unit for unit in own if units[unit]["enabled"] == "enabled"]
+    if wanted["start"]:
+        unsettled += [unit for unit in up if units.get(unit, {}).get("active") not in ("active", "reloading")]
+        # One that is stopping finishes its requests.
+        idle = ("inactive", "deactivating", "failed")
+        unsettled += [unit for unit in own if unit not in up and units[unit]["active"] not in idle]
+    return sorted(set(unsettled))
+
+
+# --- what is kept and what is removed ---------------------------------------------------------------------------------
+
+
+def kept_generations(look, name, target, keep):
+    """Return why each generation that is kept is kept, by its number.
+
+    Kept are the wanted generation, the one before it and the newest of the others up to `keep`, as many failed ones,
+    and, whatever became of its manifest, all that is live, leads to static files or runs.
+    """
+    good = sorted((one["number"] for one in look["generations"] if not one["failed"]), reverse=True)
+    failed = sorted((one["number"] for one in look["generations"] if one["failed"]), reverse=True)
+    live = look["current"]
+    previous = live if target != live else generation(look, live)["manifest"].get("previous", 0)
+    indispensable = [number for number in (target, previous) if number]
+    others = [number for number in good if number not in indispensable]
+    return {
+        **dict.fromkeys(failed[:keep], "failed lately"),
+        **dict.fromkeys(others[: max(0, keep - 2)], "one to go back to"),
+        **dict.fromkeys(running(look, name), "runs"),
+        # The link moves on where another generation takes over.
+        **({look["previous"]: "has static files of pages that are loaded"} if target == live else {}),
+        previous: "the one before",
+        live: "live",
+        target: "wanted",
+    }
+
+
+def removals(look, wanted, target, release):
+    """Return what is kept no longer, exactly, by kind."""
+    kept = kept_generations(look, wanted["name"], target, wanted["keep"])
+    pruned = [number for number in numbers(look) if number not in kept]
+    releases = {generation(look, number)["release"] for number in kept} | {release}
+    djangos = {look["releases"].get(one, {}).get("django") for one in releases}
+    # A release without a manifest that nobody uses is what a broken-off build left; its next build removes it first.
+    complete = [one for one in look["releases"] if one not in releases]
+    broken_off = [one for one in look["unfinished"]["releases"] if one not in releases]
+    return {
+        "generations": sorted(pruned),
+        "releases": sorted(complete + broken_off),
+        "sessions": [one for one in look["sessions"] if one.replace("django-", "", 1) not in djangos],
+        "wheels": look["wheels"][wanted["keep"] :],
+        "units": [f"/etc/systemd/system/{unit_of(wanted['name'], number)}" for number in sorted(pruned)],
+    }
+
+
+# --- the plan ---------------------------------------------------------------------------------------------------------
+
+
+def plan(look, wanted, release):
+    """Return what site.yml does to a host, as plain data.
+
+    steps       those that are due of host, selinux, firewall, build and change, in this order
+    says        a sentence for each thing that is done
+    generation  number of the one that is to be live
+    live        number of the one that is live, 0 if there is none
+    host        what the step of that name mends: packages, repositories, directories, files
+    change      what omero_web_change is told; empty as long as the release is not built
+    problem     why the site does not answer although nothing is due; empty if it does
+    """
+    refuse_the_unexpected(look, wanted)
+    refuse_missing_files(look, wanted)
+    live = generation(look, look["current"])
+    is_built = release["is_built"]
+    is_new = not (
+        is_built
+        and live["number"]
+        and not live["failed"]
+        and live["manifest"].get("parts") == wanted["parts"]
+        and look["configuration_is_wanted"]
+    )
+    number = max(numbers(look), default=0) + 1 if is_new else live["number"]
+    target = target_of(number, wanted)
+    hands_over = is_new or has_strayed(look, wanted, target)
+    host = host_work(look, wanted)
+    remove = removals(look, wanted, number, release["name"])
+    says = {
+        "host": says_of_host(host, live["number"]),
+        "selinux": says_of_selinux(look, wanted, is_new),
+        "firewall": [f"open port {', '.join(look['closed_ports'])} in the firewall"] if look["closed_ports"] else [],
+        "build": [] if is_built else [f"build release {release['name']}"],
+        "change": says_of_change(look, wanted, number, is_new, hands_over) + says_of_removals(remove),
+    }
+    steps = [step for step, sentences in says.items() if sentences]
+    check_disk(look, wanted, steps, is_new)
+    make = manifest_of(target, live["number"], wanted) if is_new else None
+    return {
+        "steps": steps,
+        "says": [sentence for step in steps for sentence in says[step]],
+        "generation": number,
+        "live": live["number"],
+        "host": host,
+        "change": change(look, wanted, release["name"], target, make, hands_over, remove) if is_built else {},
+        "problem": "" if steps else problem_of_answer(look, wanted),
+    }
+
+
+def plan_rollback(look, wanted):
+    """Return what rollback.yml does to a host, in the same form."""
+    refuse_the_unexpected(look, wanted)
+    live = generation(look, look["current"])
+    number = wanted["generation"] or live["manifest"].get("previous", 0)
+    found = generation(look, number)
+    check_rollback(look, wanted, live, found)
+    target = target_of_manifest(look, number, wanted)
+    steps = ["change"]
+    check_disk(look, wanted, steps, is_new=False)
+    nothing = {"generations": [], "releases": [], "sessions": [], "wheels": [], "units": []}
+    others = sorted(running(look, wanted["name"]) - {live["number"], number})
+    beside = f" (generation {', '.join(map(str, others))} runs, too, and ends)" if others else ""
+    return {
+        "steps": steps,
+        "says": [f"go back from generation {live['number']} to generation {number}{beside}"],
+        "generation": number,
+        "live": live["number"],
+        "host": {},
+        "change": change(look, wanted, found["release"], target, None, True, nothing),
+        "problem": "",
+    }
+
+
+def check_rollback(look, wanted, live, found):
+    """Refuse a generation that is not there, is live already, failed, or has lost its release."""
+    good = [one["number"] for one in look["generations"] if not one["failed"] and one["number"] != live["number"]]
+    problem = ""
+    if not found["manifest"] or found["number"] == live["number"]:
+        problem = ""
+    elif found["failed"] and not wanted["to_failed"]:
+        problem = ", which failed (omero_web_rollback_to_failed would try it again)"
+    elif found["release"] not in look["releases"]:
+        problem = f", whose release {found['release']} is gone"
+    else:
+        return
+    number = found["number"] or wanted["generation"]
+    aim = f"generation {number}" if number else "one before it"
+    choices = " or ".join(map(str, good)) or "none: there is no other good generation"
+    raise Refusal(
+        f"{wanted['host']} runs generation {live['number']} and cannot go back to {aim}{problem}; "
+        f"omero_web_generation can be {choices}."
+    )
+
+
+def has_strayed(look, wanted, target):
+    """Tell whether the host differs from what its live generation wants."""
+    is_complete = generation(look, target["number"])["activated"] and not look["astray"]
+    return not is_complete or has_default_site(look, wanted) or bool(unsettled_units(look, wanted, target))
+
+
+def check_disk(look, wanted, steps, is_new):
+    """Refuse what the disk cannot take. A run with nothing to do needs no space."""
+    where, free = f"{wanted['basedir']} on {wanted['host']}", look["free_bytes"] // 1048576
+    if steps and look["read_only"]:
+        raise Refusal(f"{where} is on a file system that is read-only; mount it read-write. Nothing has changed.")
+    if "build" in steps and free < wanted["minimum_free_mb"]:
+        raise Refusal(
+            f"{where} has {free} MiB free, and a release needs {wanted['minimum_free_mb']} "
+            "(omero_web_minimum_free_mb); free some space or lower omero_web_keep_generations. Nothing has changed."
+        )
+    if is_new and free < GENERATION_MB:
+        needed = f"a generation needs {GENERATION_MB}; free some space"
+        raise Refusal(f"{where} has {free} MiB free, and {needed}. Nothing has changed.")
+
+
+def problem_of_answer(look, wanted):
+    """Return what is wrong with a site that has nothing due and does not answer."""
+    answer = look["answer"]
+    if not wanted["start"] or answer["status"] == 200:
+        return ""
+    says = f"{answer['status'] or 'nothing'} for {wanted['target']['url']} ({answer['message']})"
+    logs = f"`journalctl -u '{wanted['name']}@*'` and {wanted['basedir']}/var/log there"
+    return f"{wanted['host']} answers {says}; see {logs}."
+
+
+def refuse_missing_files(look, wanted):
+    for name, path in wanted["tls_files"].items():
+        if path in look["missing_files"]:
+            where = f"which is not on {wanted['host']}; put it there or name another file"
+            raise Refusal(f"{name} is {path}, {where}. Nothing has changed.")
+
+
+def says_of_host(host, live):
+    strayed = [path for kind, paths in host.items() if kind != "packages" for path in paths]
+    says = [f"install {', '.join(host['packages'])}"] if host["packages"] else []
+    if strayed:
+        says += [f"put right {', '.join(strayed)}" if live else "create the service user, directories and commands"]
+    return says
+
+
+def says_of_selinux(look, wanted, is_new):
+    """Rules for the port of a new generation are set even where the booleans, set last, say that others are."""
+    is_due = look["selinux"] != "disabled" and (is_new or set(wanted["booleans"]) & set(look["booleans_off"]))
+    return ["let nginx reach OMERO.web under SELinux"] if is_due else []
+
+
+def says_of_change(look, wanted, number, is_new, hands_over):
+    live = look["current"]
+    once_live = [one["number"] for one in look["generations"] if one["activated"] and not one["failed"]]
+    says = ["end the trial that an interrupted run left"] if trials(look, wanted["name"]) else []
+    if is_new and 0 < live < max(once_live, default=0):
+        says += [f"roll forward again from generation {live}, to which this host went back"]
+    if is_new:
+        says += [f"make generation {number}"]
+    if hands_over:
+        says += [f"put generation {number} live{'' if wanted['start'] else ' at the next boot'}"]
+    return says
+
+
+def says_of_removals(remove):
+    """Say what is removed; that the unit of a generation goes with it is understood."""
+    kinds = ("generations", "releases", "sessions", "wheels")
+    return [f"remove {kind} {', '.join(map(str, remove[kind]))}" for kind in kinds if remove[kind]]
+
+
+def manifest_of(target, previous, wanted):
+    """Return what a generation says of itself: all that is needed to run it again, whatever the variables say then."""
+    return {
+        "schema": SCHEMA,
+        "generation": target["number"],
+        "previous": previous,
+        "parts": wanted["parts"],
+        "omero_web": wanted["version"],
+        "former_prefixes": wanted["former_prefixes"],
+        **{key: value for key, value in target.items() if key != "number"},
+    }
+
+
+def change(look, wanted, release, target, manifest, hands_over, remove):
+    """Return what omero_web_change does as a whole, but for the contents of files, and secrets."""
+    live, number = look["current"], target["number"]
+    # Where somebody removed the link, users go back to what runs.
+    serving = live or max(running(look, wanted["name"]) - {number}, default=0)
+    files = target_of_manifest(look, serving, wanted)["installed"]
+    make = {"links": wanted["links"], "sessions": wanted["sessions"], "from": 0 if wanted["purge"] else live}
+    return {
+        "release": release,
+        "seen": {"current": live, "generations": [one["number"] for one in look["generations"]]},
+        "target": target,
+        "fallback": {"number": serving, "installed": files} if serving else {"number": 0},
+        "make": {**make, "manifest": manifest} if manifest else None,
+        "trial": wanted["start"] and (manifest is not None or number != live),
+        "hand_over": hands_over,
+        "remove": remove,
+    }
+
+
+# --- what Ansible sees ------------------------------------------------------------------------------------------------
+
+
+def with_numbers(wanted):
+    """Return the same, with its numbers as such: templates make text of them."""
+    numbers = ("keep", "minimum_free_mb", "generation")
+    return {key: int(value) if key in numbers else value for key, value in wanted.items()}
+
+
+class ActionModule(ActionBase):
+    """Evaluates the role's variables in the order in which they can be known, and plans."""
+
+    TRANSFERS_FILES = False
+    _VALID_ARGS = frozenset(("look", "rollback", "archive_version"))
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        look = self._task.args["look"]
+
+        def evaluated(name, **known):
+            """Return a variable of the role where this is known of the plan."""
+            self._templar.available_variables = {**task_vars, "__omero_web_plan": known}
+            return self._templar.template(task_vars[name])
+
+        try:
+            if self._task.args.get("rollback"):
+                wanted = with_numbers(evaluated("_omero_web_wanted_of_rollback", socket=""))
+                return {**result, "changed": False, **plan_rollback(look, wanted)}
+            order = evaluated("_omero_web_order")
+            order["archive_version"] = self._task.args["archive_version"]
+            release = choose_release(look, order)
+            if release["problem"]:
+                raise Refusal(release["problem"])
+            definition = evaluated("_omero_web_release_definition", release=release)
+            release = named_release(look, release, definition, order)
+            address = evaluated("_omero_web_app_address", release=release)
+            socket = socket_of(order["name"], look, address)
+            wanted = with_numbers(evaluated("_omero_web_wanted", release=release, socket=socket))
+            return {
+                **result,
+                "changed": False,
+                "release": release,
+                "socket": socket,
+                **plan(look, wanted, release),
+            }
+        except Refusal as refusal:
+            # An exception would be announced as one.
+            return {**result, "failed": True, "msg": str(refusal)}

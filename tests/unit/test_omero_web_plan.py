@@ -1,0 +1,621 @@
+"""What the plan decides, and a model of a host that is changed, broken off, rebooted and rolled back at random."""
+
+import copy
+import importlib.util
+from pathlib import Path
+
+import pytest
+from conftest import tally
+from hypothesis import given
+from hypothesis import strategies as st
+
+PLUGIN = Path(__file__).parents[2] / "roles/omero-web/action_plugins/omero_web_plan.py"
+spec = importlib.util.spec_from_file_location("omero_web_plan", PLUGIN)
+planning = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(planning)
+
+BASEDIR = "/opt/omero/web"
+RELEASES = [
+    {"since": "5.33.0", "newest": "5.33.2", "method": "pypi", "python_from": "3.10", "python_to": "3.14"},
+    {"since": "5.23.0", "newest": "5.29.3", "method": "pypi", "python_from": "3.8", "python_to": "3.14"},
+    {"since": "5.6.0", "newest": "5.22.1", "method": "pypi", "python_from": "3.6", "python_to": "3.14"},
+    {"since": "5.3.0", "newest": "5.4.10", "method": "archive", "python_from": "2.7", "python_to": "2.7"},
+]
+NO_REMOVALS = {"generations": [], "releases": [], "sessions": [], "wheels": []}
+
+
+# --- which release ----------------------------------------------------------------------------------------------------
+
+
+def order(**differences):
+    return {
+        "name": "omero-web",
+        "basedir": BASEDIR,
+        "host": "web-1",
+        "system": "Debian 12.5",
+        "release": "",
+        "method": "auto",
+        "python": "",
+        "archive_version": "",
+        "os_python": {"pypi": "/usr/bin/python3", "archive": ""},
+        "os_pythons": {"/usr/bin/python3": {}, "/usr/bin/python2.7": {"version": "2.7"}},
+        "releases": RELEASES,
+        **differences,
+    }
+
+
+def chosen(pythons=None, **differences):
+    pythons = {"/usr/bin/python3": "3.11.2"} if pythons is None else pythons
+    found = {path: {"version": version, "tag": "cp311"} for path, version in pythons.items()}
+    return planning.choose_release({"pythons": found}, order(**differences))
+
+
+@pytest.mark.parametrize(
+    "wanted, pythons, version, method",
+    [
+        ({}, None, "5.33.2", "pypi"),
+        ({}, {"/usr/bin/python3": "3.9.2"}, "5.29.3", "pypi"),
+        ({"release": "latest"}, {"/usr/bin/python3": "3.6.8"}, "5.22.1", "pypi"),
+        ({"release": "5.30.0"}, None, "5.30.0", "pypi"),
+        ({"release": "5.4.9", "python": "/usr/bin/python2.7"}, {"/usr/bin/python2.7": "2.7.18"}, "5.4.9", "archive"),
+        ({"python": "/usr/bin/python2.7"}, {"/usr/bin/python2.7": "2.7.18"}, "5.4.10", "archive"),
+        # The package of an interpreter says how old it is before it is installed.
+        ({"release": "5.4", "python": "/usr/bin/python2.7", "archive_version": "5.4.10"}, {}, "5.4.10", "archive"),
+    ],
+)
+def test_release(wanted, pythons, version, method):
+    release = chosen(pythons, **wanted)
+    assert (release["version"], release["method"], release["problem"]) == (version, method, "")
+
+
+@pytest.mark.parametrize(
+    "wanted, pythons, sentence",
+    [
+        ({"release": "5.33"}, None, "releases from the package index are named in full, such as 5.33.2."),
+        ({"python": "/opt/python"}, {}, "omero_web_python is /opt/python, which does not run on web-1;"),
+        ({"release": "5.4.10"}, None, "needs Python 2.7, and Debian 12.5 on web-1 has none;"),
+        ({"release": "5.2.0", "python": "/usr/bin/python2.7"}, {}, "the role installs releases from 5.3.0 on"),
+        (
+            {"release": "5.33.2"},
+            {"/usr/bin/python3": "3.9.2"},
+            "needs Python 3.10 to 3.14; /usr/bin/python3 on web-1 is Python 3.9.2. Set omero_web_python to such a "
+            "Python, or omero_web_release to 5.29.3.",
+        ),
+    ],
+)
+def test_release_that_cannot_be_built(wanted, pythons, sentence):
+    assert sentence in chosen(pythons, **wanted)["problem"]
+
+
+@pytest.mark.parametrize(
+    "older, newer", [("5.6.dev7", "5.6.0"), ("5.9.0", "5.10.0"), ("3.9", "3.10"), ("5.4", "5.4.0")]
+)
+def test_versions_are_numbers(older, newer):
+    assert planning.version_key(older) < planning.version_key(newer)
+
+
+def test_another_definition_is_another_release():
+    look = {"releases": {}}
+    names = {
+        planning.named_release(look, chosen(), definition, order())["name"]
+        for definition in ({"packages": []}, {"packages": ["a"]}, {"packages": ["b"]})
+    }
+    assert len(names) == 3
+    assert all(name.startswith("5.33.2-") for name in names)
+
+
+@pytest.mark.parametrize(
+    "asked, archive_version, is_built, needs_archive",
+    [
+        ("5.4.10", "", False, True),
+        ("5.4.10", "", True, False),
+        ("5.4", "", True, True),
+        ("5.4", "5.4.10", False, False),
+    ],
+)
+def test_archive_is_fetched_for_a_build_and_for_a_version(asked, archive_version, is_built, needs_archive):
+    wanted = order(release=asked, python="/usr/bin/python2.7", archive_version=archive_version)
+    release = planning.choose_release({"pythons": {}}, wanted)
+    name = planning.named_release({"releases": {}}, release, {}, wanted)["name"]
+    look = {"releases": {name: {}} if is_built else {}}
+    assert planning.named_release(look, release, {}, wanted)["needs_archive"] == needs_archive
+
+
+# --- a model of a host ------------------------------------------------------------------------------------------------
+
+
+class Crash(Exception):
+    """The machine, or the process that changes it, is gone between two of its actions."""
+
+
+class Host:
+    """What a look sees, and what each action of a run does to it, one after the other."""
+
+    def __init__(self):
+        self.generations, self.releases = {}, {}
+        self.current = self.previous = 0
+        self.active, self.enabled, self.packages, self.strayed = set(), set(), set(), {"/usr/local/bin/omero"}
+        self.answers = True
+
+    def look(self, configuration):
+        complete = [one for _, one in sorted(self.generations.items()) if one["manifest"] or one["failed"]]
+        known = ("number", "release", "address", "files", "failed", "activated", "manifest")
+        live = self.generations.get(self.current, {})
+        units = {unit: {"active": "inactive", "enabled": "static", "listen": ""} for unit in ("nginx.service",)}
+        for unit in self.active | self.enabled:
+            listen = self.listening.get(unit, "") if hasattr(self, "listening") else ""
+            units[unit] = {
+                "active": "active" if unit in self.active else "inactive",
+                "enabled": "enabled" if unit in self.enabled else "static",
+                "listen": listen,
+            }
+        return {
+            "packages": sorted(self.packages),
+            "matched": [],
+            "paths": {} if self.strayed else {"/usr/local/bin/omero": {"kind": "file", "mode": "0755", "owner": "root",
+                      "group": "root", "sha256": None}},
+            "free_bytes": 2**34,
+            "read_only": False,
+            "misplaced": {},
+            "missing_files": [],
+            "service": {},
+            "selinux": "disabled",
+            "booleans_off": [],
+            "closed_ports": [],
+            "current": self.current,
+            "previous": self.previous,
+            "generations": [{key: one[key] for key in known} for one in complete],
+            "unfinished": {
+                "generations": [
+                    {key: one[key] for key in known[:4]} for one in self.generations.values() if one not in complete
+                ],
+                "releases": [name for name, manifest in self.releases.items() if manifest is None],
+            },
+            "releases": {name: manifest for name, manifest in self.releases.items() if manifest is not None},
+            "wheels": [],
+            "sessions": sorted({f"django-{manifest['django']}" for manifest in self.releases.values() if manifest}),
+            "astray": [],
+            "units": units,
+            "configuration_is_wanted": live.get("configuration") == configuration,
+            "answer": {"status": 200 if self.serving() else 502, "generation": self.current, "message": ""},
+        }  # fmt: skip
+
+    def serving(self):
+        return {number for number in self.generations if f"omero-web@{number}.service" in self.active}
+
+    def boot(self):
+        """Only the target and nginx are enabled; the boot unit starts what the link says."""
+        self.active = set(self.enabled)
+        if self.current and "omero-web-boot.service" in self.enabled:
+            live = self.generations[self.current]
+            self.active |= {f"omero-web@{self.current}.service", live["socket"]}
+
+    # The actions of a run, in their order. `tick` may stop it between any two of them.
+
+    def take(self, steps, release, configuration, tick, breaks=False):
+        for step in steps["steps"]:
+            getattr(self, step)(steps, release, configuration, tick, breaks)
+
+    def host(self, steps, release, configuration, tick, breaks):
+        for package in steps["host"]["packages"]:
+            self.packages.add(package)
+            tick()
+        self.strayed.clear()
+        tick()
+
+    def build(self, steps, release, configuration, tick, breaks):
+        self.releases[release["name"]] = None
+        tick()
+        self.releases[release["name"]] = {"django": release["django_of_it"]}
+        tick()
+
+    def change(self, steps, release, configuration, tick, breaks):
+        todo = steps["change"]
+        number, target, fallback = todo["target"]["number"], todo["target"], todo["fallback"]["number"]
+        if todo["make"]:
+            assert number not in self.generations
+            one = {"number": number, "release": todo["release"], "address": "", "files": [], "failed": False,
+                   "activated": False, "manifest": {}, "configuration": None, "socket": target["socket"]}  # fmt: skip
+            self.generations[number] = one
+            tick()
+            one.update(configuration=configuration, address=target["address"], files=["omero-web.socket"])
+            tick()
+            one["manifest"] = todo["make"]["manifest"]
+            tick()
+        one = self.generations[number]
+        if breaks:
+            one["failed"] = True
+            tick()
+            return
+        if todo["hand_over"]:
+            if fallback:
+                self.previous = fallback
+                tick()
+            self.enabled |= {"omero-web.target", "omero-web-boot.service", "nginx.service"}
+            for unit in ("omero-web.target", target["socket"], "nginx.service", f"omero-web@{number}.service"):
+                self.active.add(unit)
+                tick()
+            self.current = number
+            tick()
+            one.update(activated=True, failed=False)
+            tick()
+            keep = {"omero-web.target", "nginx.service", target["socket"], f"omero-web@{number}.service"}
+            for unit in sorted(self.active - keep):
+                self.active.discard(unit)
+                tick()
+        for gone in todo["remove"]["generations"]:
+            del self.generations[gone]
+            tick()
+        for gone in todo["remove"]["releases"]:
+            del self.releases[gone]
+            tick()
+
+
+def wanted(**differences):
+    return {
+        "name": "omero-web",
+        "basedir": BASEDIR,
+        "service": {"basedir": BASEDIR, "user": "omero-web", "group": "omero-web"},
+        "host": "web-1",
+        "start": True,
+        "keep": 3,
+        "minimum_free_mb": 1500,
+        "packages": ["nginx"],
+        "gone_repositories": [],
+        "directories": [],
+        "files": [{"path": "/usr/local/bin/omero", "mode": "0755"}],
+        "contents": {},
+        "tls_files": {},
+        "logs": [],
+        "secret_keys": [],
+        "certificates": [],
+        "booleans": [],
+        "has_nginx": True,
+        "default_site": {},
+        "version": "5.33.2",
+        "parts": {"release": "5.33.2-aa", "nginx.conf": "00"},
+        "links": {},
+        "sessions": "django-5.2",
+        "purge": True,
+        "former_prefixes": [],
+        "nginx_files": {"nginx.conf": "/etc/nginx/conf.d/omero-web.conf"},
+        "base_url": "http://127.0.0.1:80",
+        "generation": 0,
+        "to_failed": False,
+        "target": {
+            "address": "127.0.0.1:4080",
+            "socket": "omero-web.socket",
+            "url": "http://127.0.0.1:80",
+            "host": "web-1",
+            "prefix": "",
+            "static_url": "/static/",
+            "units": [],
+        },
+        **differences,
+    }
+
+
+class Site:
+    """A host and what its administrator wants of it."""
+
+    def __init__(self):
+        self.machine = Host()
+        self.release, self.port, self.configuration = 1, 4080, 1
+
+    def plan(self):
+        look = self.machine.look(self.configuration)
+        address = f"127.0.0.1:{self.port}"
+        name = f"5.33.2-{self.release}"
+        release = {"name": name, "is_built": name in look["releases"], "django_of_it": f"5.{self.release % 2}"}
+        variables = wanted(parts={"release": name, "port": self.port})
+        variables["target"] = {
+            **variables["target"],
+            "address": address,
+            "socket": planning.socket_of("omero-web", look, address),
+        }
+        planned = planning.plan(look, variables, release)
+        self.check_removals(look, planned)
+        return planned, release
+
+    def check_removals(self, look, planned):
+        removed = set(planned["change"].get("remove", NO_REMOVALS)["generations"])
+        # Where another takes over, it is the live one that becomes the previous one.
+        previous = look["previous"] if planned["generation"] == look["current"] else look["current"]
+        used = {look["current"], previous, planned["generation"], *self.machine.serving()}
+        assert not removed & used
+        releases = {one["release"] for number, one in self.machine.generations.items() if number in used}
+        assert not set(planned["change"].get("remove", NO_REMOVALS)["releases"]) & releases
+
+    def run(self, actions=None, breaks=False):
+        """Run site.yml; it is broken off after so many actions, if it gets as far."""
+        self.actions = actions
+        try:
+            # As the tasks do: what was built or installed is looked at again.
+            for _ in range(3):
+                planned, release = self.plan()
+                first = [step for step in planned["steps"] if step in ("host", "build")][:1] or planned["steps"]
+                self.machine.take({**planned, "steps": first}, release, self.configuration, self.tick, breaks)
+                if "change" in first or not first:
+                    break
+        except Crash:
+            pass
+
+    def tick(self):
+        tally["states of a host that the model went through"] += 1
+        assert self.machine.serving() or not self.machine.current
+        if self.actions is not None:
+            self.actions -= 1
+            if self.actions < 0:
+                raise Crash
+
+    def go_back(self, actions=None, generation=0):
+        self.actions = actions
+        look = self.machine.look(self.configuration)
+        try:
+            planned = planning.plan_rollback(look, wanted(generation=generation))
+        except planning.Refusal:
+            return False
+        try:
+            self.machine.take(planned, None, None, self.tick)
+        except Crash:
+            return False
+        return True
+
+
+COUNT = st.one_of(st.none(), st.integers(0, 30))
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("configure"), st.integers(1, 4), COUNT, st.booleans()),
+        st.tuples(st.just("upgrade"), st.integers(1, 4), COUNT, st.booleans()),
+        st.tuples(st.just("move"), st.sampled_from([4080, 4090, 4091]), COUNT, st.booleans()),
+        st.tuples(st.just("go back"), st.integers(0, 9), COUNT, st.just(False)),
+        st.tuples(st.just("boot"), st.just(0), st.just(0), st.just(False)),
+        st.tuples(st.just("lose a manifest"), st.integers(0, 9), st.just(0), st.just(False)),
+    ),
+    max_size=12,
+)
+
+
+def happens(site, event):
+    kind, value, actions, breaks = event
+    if kind == "configure":
+        site.configuration = value
+        site.run(actions, breaks)
+    elif kind == "upgrade":
+        site.release = value
+        site.run(actions, breaks)
+    elif kind == "move":
+        site.port = value
+        site.run(actions, breaks)
+    elif kind == "go back":
+        site.go_back(actions, value)
+    elif kind == "boot":
+        site.machine.boot()
+    elif value in site.machine.generations:
+        # A file that a power cut has emptied.
+        site.machine.generations[value]["manifest"] = {}
+
+
+@given(EVENTS)
+def test_after_whatever_happened_one_run_is_enough(events):
+    site = Site()
+    for event in events:
+        happens(site, event)
+    ran_on = site.machine.serving()
+    site.run()
+    planned, _ = site.plan()
+    # What an interrupted run left running ends now, and only then can it be removed.
+    left_over = set(planned["change"]["remove"]["generations"])
+    assert left_over <= ran_on and all(sentence.startswith("remove ") for sentence in planned["says"])
+    site.run()
+    assert site.plan()[0]["steps"] == []
+    assert site.machine.serving() == {site.machine.current}
+    live = site.machine.generations[site.machine.current]
+    assert live["release"] == f"5.33.2-{site.release}"
+    assert live["configuration"] == site.configuration
+    assert live["address"] == f"127.0.0.1:{site.port}"
+    site.machine.boot()
+    assert site.machine.serving() == {site.machine.current}
+    assert site.plan()[0]["steps"] == []
+
+
+@given(EVENTS)
+def test_there_and_back_again(events):
+    site = Site()
+    for event in events:
+        happens(site, event)
+    site.run()
+    first = copy.deepcopy(site.machine.generations[site.machine.current])
+    site.configuration += 10
+    site.run()
+    second = site.machine.current
+    assert site.go_back()
+    assert site.machine.generations[site.machine.current] == first
+    assert site.go_back(generation=second)
+    assert site.machine.current == second
+
+
+# --- one decision at a time -------------------------------------------------------------------------------------------
+
+
+def converged(**differences):
+    """A look at a host on which nothing is due, but for these differences."""
+    site = Site()
+    site.run()
+    site.configuration = 2
+    site.run()
+    return {**site.machine.look(2), **differences}
+
+
+def planned(look, **differences):
+    variables = wanted(parts={"release": "5.33.2-1", "port": 4080}, **differences)
+    return planning.plan(look, variables, {"name": "5.33.2-1", "is_built": True})
+
+
+def test_nothing_is_due_on_a_converged_host():
+    assert planned(converged())["steps"] == []
+    assert planned(converged())["problem"] == ""
+
+
+def with_unit(unit, **state):
+    look = converged()
+    before = look["units"].get(unit, {"active": "inactive", "enabled": "static", "listen": ""})
+    return {**look, "units": {**look["units"], unit: {**before, **state}}}
+
+
+@pytest.mark.parametrize(
+    "look, sentence",
+    [
+        (converged(astray=["/etc/nginx/conf.d/omero-web.conf"]), "put generation 2 live"),
+        (with_unit("omero-web@2.service", active="failed"), "put generation 2 live"),
+        (with_unit("nginx.service", active="inactive"), "put generation 2 live"),
+        (with_unit("omero-web-boot.service", enabled="disabled"), "put generation 2 live"),
+        (with_unit("omero-web@2.service", enabled="enabled"), "put generation 2 live"),
+        (with_unit("omero-web@1.service", active="active"), "put generation 2 live"),
+        (with_unit("omero-web-probe@3.service", active="active"), "end the trial that an interrupted run left"),
+        (converged(configuration_is_wanted=False), "make generation 3"),
+        (converged(paths={}), "put right /usr/local/bin/omero"),
+        (converged(packages=[]), "install nginx"),
+        (converged(closed_ports=["80/tcp"]), "open port 80/tcp in the firewall"),
+        (converged(sessions=["django-4.2", "django-5.1"]), "remove sessions django-4.2"),
+        (converged(wheels=["d.whl", "c.whl", "b.whl", "a.whl"]), "remove wheels a.whl"),
+    ],
+)
+def test_what_is_due(look, sentence):
+    plan = planned(look)
+    assert sentence in plan["says"]
+    assert plan["steps"]
+
+
+def test_a_generation_that_finishes_its_requests_is_left_to_it():
+    assert planned(with_unit("omero-web@1.service", active="deactivating"))["steps"] == []
+
+
+def test_the_default_site_of_nginx_goes():
+    for site, look in (
+        ({"path": "/etc/nginx/sites-enabled/default"}, {"paths": {"/etc/nginx/sites-enabled/default": {}}}),
+        ({"path": "/etc/nginx/nginx.conf", "part": "server"}, {"matched": ["/etc/nginx/nginx.conf"]}),
+    ):
+        look = {"matched": [], **look, "paths": {**converged()["paths"], **look.get("paths", {})}}
+        assert planned(converged(), default_site=site)["steps"] == []
+        assert planned(converged(**look), default_site=site)["steps"] == ["change"]
+
+
+def test_nothing_is_started_where_that_is_not_wanted():
+    look = converged()
+    look["units"] = {
+        unit: {**state, "active": "inactive"} for unit, state in look["units"].items() if "nginx" not in unit
+    }
+    look["units"]["nginx.service"] = {"active": "inactive", "enabled": "enabled", "listen": ""}
+    assert planned(look, start=False)["steps"] == []
+    plan = planned({**look, "configuration_is_wanted": False}, start=False)
+    assert plan["says"] == ["make generation 3", "put generation 3 live at the next boot"]
+    assert not plan["change"]["trial"]
+
+
+def test_a_site_that_does_not_answer_is_a_problem_of_its_own():
+    look = converged(answer={"status": 502, "generation": 0, "message": "Bad Gateway"})
+    assert planned(look)["steps"] == []
+    assert planned(look)["problem"].startswith("web-1 answers 502 for http://127.0.0.1:80 (Bad Gateway); see ")
+    assert planned(look, start=False)["problem"] == ""
+
+
+@pytest.mark.parametrize(
+    "look, differences, sentence",
+    [
+        ({"read_only": True}, {}, "is on a file system that is read-only; mount it read-write. Nothing has changed."),
+        ({"free_bytes": 2**20}, {}, "has 1 MiB free, and a generation needs 16; free some space."),
+        ({"misplaced": {"/opt/omero/web/var/log": "a link"}}, {}, "var/log on web-1 is a link, where the role has a"),
+        ({"misplaced": {f"{BASEDIR}/var/django_secret_key": "a link"}}, {}, "is a link, where the role has a file"),
+        ({"service": {"basedir": "/srv", "user": "omero-web", "group": "omero-web"}}, {}, "an OMERO.web with /srv,"),
+        (
+            {"missing_files": ["/etc/ssl/a.pem"]},
+            {"tls_files": {"omero_web_tls_certificate": "/etc/ssl/a.pem"}},
+            "omero_web_tls_certificate is /etc/ssl/a.pem, which is not on web-1; put it there or name another file.",
+        ),
+    ],
+)
+def test_what_is_refused_before_anything_changes(look, differences, sentence):
+    with pytest.raises(planning.Refusal, match=planning.re.escape(sentence)):
+        planned(converged(configuration_is_wanted=False, **look), **differences)
+
+
+def test_a_full_disk_does_not_matter_where_nothing_is_due():
+    assert planned(converged(free_bytes=0, read_only=True))["steps"] == []
+
+
+def listening(*sockets):
+    return {unit: {"active": active, "enabled": "static", "listen": address} for unit, active, address in sockets}
+
+
+@pytest.mark.parametrize(
+    "address, sockets, socket",
+    [
+        ("127.0.0.1:4080", (), "omero-web.socket"),
+        ("127.0.0.1:4090", (), "omero-web-127.0.0.1:4090.socket"),
+        ("[::1]:4080", (), "omero-web-::1:4080.socket"),
+        # As an older version of the role left it: that one is open already.
+        ("127.0.0.1:4090", [("omero-web.socket", "active", "127.0.0.1:4090")], "omero-web.socket"),
+        ("127.0.0.1:4090", [("omero-web.socket", "inactive", "127.0.0.1:4090")], "omero-web-127.0.0.1:4090.socket"),
+        ("127.0.0.1:4090", [("other.socket", "active", "127.0.0.1:4090")], "omero-web-127.0.0.1:4090.socket"),
+    ],
+)
+def test_socket_of_an_address(address, sockets, socket):
+    look = {"current": 0, "generations": [], "unfinished": {"generations": []}, "units": listening(*sockets)}
+    assert planning.socket_of("omero-web", look, address) == socket
+
+
+@pytest.mark.parametrize(
+    "differences, sentence",
+    [
+        ({"generation": 9}, "runs generation 2 and cannot go back to generation 9; omero_web_generation can be 1."),
+        ({"generation": 2}, "cannot go back to generation 2; omero_web_generation can be 1."),
+    ],
+)
+def test_rollback_that_is_refused(differences, sentence):
+    with pytest.raises(planning.Refusal, match=planning.re.escape(sentence)):
+        planning.plan_rollback(converged(), wanted(**differences))
+
+
+def test_rollback_to_what_failed_or_lost_its_release_is_refused():
+    look = converged()
+    look["generations"][0]["failed"] = True
+    with pytest.raises(planning.Refusal, match="generation 1, which failed .omero_web_rollback_to_failed would try"):
+        planning.plan_rollback(look, wanted())
+    assert planning.plan_rollback(look, wanted(to_failed=True))["generation"] == 1
+    look["releases"] = {}
+    with pytest.raises(planning.Refusal, match="generation 1, whose release 5.33.2-1 is gone; .* none: there is no"):
+        planning.plan_rollback(look, wanted(to_failed=True))
+
+
+def test_rollback_runs_a_generation_as_its_manifest_says():
+    site = Site()
+    site.run()
+    site.port = 4090
+    site.run()
+    change = planning.plan_rollback(site.machine.look(1), wanted())["change"]
+    assert change["target"]["address"] == "127.0.0.1:4080"
+    assert change["target"]["socket"] == "omero-web.socket"
+    assert change["fallback"]["installed"]["omero-web.socket"].endswith("/omero-web-127.0.0.1:4090.socket")
+
+
+def test_rollback_to_a_generation_of_the_first_versions_of_the_role():
+    """Their manifests said neither where they are installed nor, the very first ones, where they answer."""
+    look = converged()
+    look["generations"][0] |= {
+        "manifest": {"prefix": "/omero"}, "address": "127.0.0.1:4070", "files": ["nginx.conf", "omero-web.service"]
+    }  # fmt: skip
+    target = planning.plan_rollback(look, wanted())["change"]["target"]
+    assert (target["address"], target["socket"], target["prefix"]) == ("127.0.0.1:4070", "omero-web.socket", "/omero")
+    assert target["url"] == "http://127.0.0.1:80/omero"
+    assert target["installed"] == {
+        "omero-web.service": "/etc/systemd/system/omero-web@1.service",
+        "omero-web.socket": "/etc/systemd/system/omero-web.socket",
+        "nginx.conf": "/etc/nginx/conf.d/omero-web.conf",
+    }
+
+
+def test_what_runs_is_gone_back_to_where_somebody_removed_the_link():
+    change = planned(converged(current=0))["change"]
+    assert change["fallback"]["number"] == 2
+    assert change["target"]["number"] == 3
