@@ -15,7 +15,11 @@ CONSTANTS = sorted(ROLE.glob("vars/main/*.yml"))
 SYSTEMS = sorted(ROLE.glob("vars/*.yml"))
 ENTRY_POINTS = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"].values()
 SPEC = {name: option for entry_point in ENTRY_POINTS for name, option in entry_point["options"].items()}
-CODE = "\n".join(path.read_text() for path in (*TASKS, *CONSTANTS, *SYSTEMS, *sorted(ROLE.glob("templates/*"))))
+# Variables that are evaluated in Python.
+PLUGIN_FILES = [ROLE / f"action_plugins/omero_web_{name}.py" for name in ("plan", "change")]
+CODE = "\n".join(
+    path.read_text() for path in (*TASKS, *CONSTANTS, *SYSTEMS, *PLUGIN_FILES, *sorted(ROLE.glob("templates/*")))
+)
 # They have names like variables, but are none.
 PLUGINS = {path.stem for path in (*ROOT.glob("library/*.py"), *ROLE.glob("*_plugins/*.py"))}
 
@@ -101,7 +105,8 @@ DEFAULT_SERVER = """\
 @pytest.mark.parametrize("flag", ["", " default_server"])
 @pytest.mark.parametrize("location", ["        location = /404.html {", "            location = /40x.html {"])
 def test_default_server_of_nginx_is_found_and_nothing_else(flag, location):
-    pattern = yaml.safe_load((ROLE / "vars/RedHat.yml").read_text())["_omero_web_nginx_default_site"]["part"]
+    sites = yaml.safe_load((ROLE / "vars/main/nginx.yml").read_text())["_omero_web_nginx_default_sites"]
+    pattern = sites["RedHat"]["part"]
     before = "http {\n    server {\n        root /srv/www;\n    }\n\n"
     after = "\n#    server {\n#        root         /usr/share/nginx/html;\n#    }\n}\n"
     configuration = before + DEFAULT_SERVER % {"flag": flag, "location": location} + after

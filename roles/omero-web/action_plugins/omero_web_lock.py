@@ -17,7 +17,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-LOCK = "/run/omero-web.lock"
+LOCK = "/run/omero-web-run.lock"
 # Root's alone, because whoever can open a file can keep its flock for ever.
 FLOCK = f"umask 077; : >> {LOCK} && chmod 0600 {LOCK} && flock -w"
 # Writes the second argument over what is in the file if that is nothing, or the first; and tells when the file was last
