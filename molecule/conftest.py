@@ -207,10 +207,10 @@ def load(users, slowest_without_change):
 
 
 @pytest.fixture(scope="session")
-def play(tmp_path_factory):
-    """Run a playbook against the scenario's hosts; its exit code and everything it printed."""
+def start_play(tmp_path_factory):
+    """Start a playbook against the scenario's hosts, as a process group of its own; the process."""
 
-    def play(playbook="playbooks/site.yml", *options, interrupt_after=None, **variables):
+    def start_play(playbook="playbooks/site.yml", *options, interrupt_after=None, **variables):
         variables_file = tmp_path_factory.mktemp("play") / "variables.json"
         variables_file.write_text(json.dumps(variables))
         interrupt = {
@@ -218,14 +218,27 @@ def play(tmp_path_factory):
             "ANSIBLE_CALLBACKS_ENABLED": "interrupt",
             "OMERO_WEB_INTERRUPT_AFTER": str(interrupt_after),
         }
-        done = subprocess.run(
+        return subprocess.Popen(
             ["ansible-playbook", "-i", INVENTORY, playbook, "-e", f"@{variables_file}", *options],
             cwd=PROJECT,
             env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", **(interrupt if interrupt_after else {})},
             text=True,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
-        return done.returncode, done.stdout + done.stderr
+
+    return start_play
+
+
+@pytest.fixture(scope="session")
+def play(start_play):
+    """Run a playbook against the scenario's hosts; its exit code and everything it printed."""
+
+    def play(*arguments, **variables):
+        process = start_play(*arguments, **variables)
+        output, _ = process.communicate()
+        return process.returncode, output
 
     return play
 

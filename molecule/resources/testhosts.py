@@ -34,6 +34,8 @@ import time
 from pathlib import Path
 
 USER = "admin"
+# As Debian's installer lays its systems out since Debian 10.
+MERGED_USR = '/usr/share/mmdebstrap/hooks/merged-usr/setup00.sh "$1"'
 PACKAGES = "systemd,systemd-sysv,dbus,python3,openssh-server,iproute2,ca-certificates,sudo"
 # Set aside for tests of network devices (RFC 2544), so no site's own network is hidden by it.
 NETWORK = ipaddress.ip_network("198.18.0.0/15")
@@ -87,7 +89,7 @@ def locked(name, directory=STATE):
 
 def base_tree(suite):
     """The cached tree of a Debian suite, made on first use."""
-    recipe = hashlib.sha256(f"{PACKAGES} {USER} mmdebstrap".encode()).hexdigest()[:8]
+    recipe = hashlib.sha256(f"{PACKAGES} {USER} mmdebstrap {MERGED_USR}".encode()).hexdigest()[:8]
     tree = CACHE / "base" / f"{suite}-{recipe}"
     with locked(f"base-{suite}", CACHE):
         if not tree.is_dir():
@@ -147,7 +149,7 @@ def bootstrap(suite, tree):
     # The indexes stay: a host that asks for them is told that nothing is new. And no test host has to survive a power
     # cut in the middle of dpkg.
     run("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={PACKAGES}",
-        "--dpkgopt=force-unsafe-io", "--skip=download/empty,essential/unlink,cleanup/apt",
+        "--dpkgopt=force-unsafe-io", f"--setup-hook={MERGED_USR}", "--skip=download/empty,essential/unlink,cleanup/apt",
         f"--setup-hook=mkdir --parents \"$1/{ARCHIVES}\"; cp --target-directory=\"$1/{ARCHIVES}\" {cache}/*.deb || :",
         suite, tree, *mirrors[:1])  # fmt: skip
     share_packages(suite, tree / ARCHIVES)

@@ -12,6 +12,7 @@ def test_omero_web_answers_to_any_name(host, name):
 def test_units_run_and_are_enabled(host):
     for unit in ("omero-web.target", "omero-web.socket", "nginx.service"):
         assert host.service(unit).is_running, unit
+    for unit in ("omero-web.target", "omero-web-boot.service", "nginx.service"):
         assert host.service(unit).is_enabled, unit
 
 

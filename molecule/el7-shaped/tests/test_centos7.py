@@ -16,8 +16,9 @@ KNOWN_TO_SYSTEMD_219 = re.findall(
     r"\w+",
     """
     After Backlog CapabilityBoundingSet Description Documentation Environment ExecStart ExecStartPre Group KillMode
-    LimitNOFILE ListenStream NoNewPrivileges NotifyAccess PartOf PrivateDevices PrivateTmp ProtectHome ProtectSystem
-    ReadOnlyDirectories ReadWriteDirectories Restart RestartSec RestrictAddressFamilies RuntimeDirectory Service Sockets
+    LimitNOFILE ListenStream NoNewPrivileges NonBlocking NotifyAccess PartOf PrivateDevices PrivateTmp ProtectHome
+    ProtectSystem ReadOnlyDirectories ReadWriteDirectories RequiresMountsFor Restart RestartSec
+    RestrictAddressFamilies RuntimeDirectory Service Sockets
     StartLimitInterval SystemCallArchitectures SystemCallErrorNumber SystemCallFilter TimeoutStartSec TimeoutStopSec
     Type UMask User WantedBy Wants WorkingDirectory
     """,
@@ -119,7 +120,9 @@ def test_nothing_else_of_nginx_is_changed(host):
     assert kept + "\n" == original
 
 
-@pytest.mark.parametrize("unit", ["omero-web@{generation}.service", "omero-web.socket", "omero-web.target"])
+@pytest.mark.parametrize(
+    "unit", ["omero-web@{generation}.service", "omero-web-boot.service", "omero-web.socket", "omero-web.target"]
+)
 def test_unit_is_one_for_systemd_219(host, generation, unit):
     path = f"/etc/systemd/system/{unit.format(generation=generation)}"
     directives = set(re.findall(r"(?m)^(\w+)=", host.file(path).content_string))

@@ -342,10 +342,10 @@ def cut_off(start_play, host, generations):
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             # It goes on by itself, and nobody waits for it.
-            wait_until(lambda: host.run("test -e /proc/%d", pid).failed, seconds=120)
+            wait_until(lambda: host.run("test -e /proc/%s", str(pid)).failed, seconds=120)
             assert host.check_output("readlink /opt/omero/web/current") == f"generations/{number}"
         else:
-            host.run("kill -KILL %d", pid)
+            host.run("kill -KILL %s", str(pid))
             process.communicate()
             assert process.returncode != 0
 

@@ -18,6 +18,7 @@ OWNERSHIP = {
     "{basedir}/current/": "root:root 755",
     "{basedir}/current/etc/grid": "root:root 755",
     "{basedir}/current/etc/grid/config.xml": "root:{group} 640",
+    "{basedir}/current/config.digest": "root:root 600",
     "{basedir}/current/gunicorn.conf.py": "root:root 644",
     "{basedir}/current/manifest": "root:root 644",
     "{basedir}/acme": "root:root 755",
@@ -31,6 +32,7 @@ OWNERSHIP = {
     "/usr/local/bin/omero": "root:root 755",
     "/etc/nginx/conf.d/omero-web.conf": "root:root 644",
     "/etc/systemd/system/omero-web.target": "root:root 644",
+    "/etc/systemd/system/omero-web-boot.service": "root:root 644",
     "/etc/systemd/system/omero-web.socket": "root:root 644",
     "/etc/systemd/system/omero-web@{generation}.service": "root:root 644",
 }
@@ -111,10 +113,19 @@ def other_omerodir(host, user):
 @pytest.mark.parametrize(
     "unit", ["omero-web.target", "omero-web.socket", "omero-web@{generation}.service", "nginx.service"]
 )
-def test_unit_is_active_and_enabled(host, generation, unit):
-    service = host.service(unit.format(generation=generation))
-    assert service.is_running
-    assert service.is_enabled
+def test_unit_is_active(host, generation, unit):
+    assert host.service(unit.format(generation=generation)).is_running
+
+
+@pytest.mark.parametrize("unit", ["omero-web.target", "omero-web-boot.service", "nginx.service"])
+def test_unit_is_enabled(host, unit):
+    assert host.service(unit).is_enabled
+
+
+def test_no_generation_is_enabled_by_itself(host):
+    """Which one starts with the host is told by the link alone."""
+    wants = host.check_output("ls /etc/systemd/system/omero-web.target.wants").split()
+    assert wants == ["omero-web-boot.service"]
 
 
 def test_only_the_live_generation_runs(host, generation):
