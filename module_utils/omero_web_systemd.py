@@ -8,6 +8,7 @@ __metaclass__ = type
 import os
 import re
 import subprocess
+import time
 from collections import namedtuple
 
 from ansible.module_utils.common.text.converters import to_native
@@ -108,7 +109,10 @@ class Systemd(object):
         return self.units(unit).get(unit, {}).get("active", "")
 
     def log(self, unit, since):
-        """Return the last lines that a unit has logged since a time in seconds."""
+        """Return the last lines that a unit has logged since a time in seconds, what it said last included."""
+        if self.commands.run("journalctl", "--sync").code != 0:
+            # That of CentOS 7 cannot be asked to take in what is on its way.
+            time.sleep(1)
         done = self.commands.run("journalctl", "--quiet", "--no-pager", "--output=cat", "--lines=100",
                                  "--since=@%d" % since, "--unit=" + unit)
         return done.output.splitlines()
