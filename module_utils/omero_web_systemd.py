@@ -19,6 +19,8 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # As `timeout` says that the time was up.
 OUT_OF_TIME = 124
 NO_SUCH_COMMAND = 127
+# Of a log.
+LAST_LINES = 100
 
 
 class Commands(object):
@@ -113,9 +115,10 @@ class Systemd(object):
         if self.commands.run("journalctl", "--sync").code != 0:
             # That of CentOS 7 cannot be asked to take in what is on its way.
             time.sleep(1)
-        done = self.commands.run("journalctl", "--quiet", "--no-pager", "--output=cat", "--lines=100",
+        done = self.commands.run("journalctl", "--quiet", "--no-pager", "--output=cat",
                                  "--since=@%d" % since, "--unit=" + unit)
-        return done.output.splitlines()
+        # With --since, --lines would be the first ones.
+        return done.output.splitlines()[-LAST_LINES:]
 
     def adopt(self, pid, scope):
         """Make a process a unit of its own, which no end of a login takes along, if that can be had."""

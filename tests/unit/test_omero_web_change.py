@@ -24,7 +24,7 @@ from ansible.module_utils import basic, omero_web_host, omero_web_process
 from ansible.module_utils.omero_web_host import Listener, Problem
 from ansible.module_utils.omero_web_http import Answer
 from ansible.module_utils.omero_web_process import Lock, in_a_process_of_its_own
-from ansible.module_utils.omero_web_systemd import Commands, Done
+from ansible.module_utils.omero_web_systemd import LAST_LINES, Commands, Done, Systemd
 from conftest import ROOT, read_properties, run_module
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to others, as root")
@@ -1106,3 +1106,15 @@ def test_listeners(tmp_path):
         Listener("127.0.0.1", 4080, [7], ["gunicorn"], ["omero-web@3.service"]),
         Listener("::", 4080, [], [], []),
     ]
+
+
+def test_the_end_of_a_long_log_is_what_is_read():
+    class Journal(object):
+        def run(self, *command, **dummy):
+            # It would show the first ones of these.
+            assert not [word for word in command if word.startswith("--lines")]
+            return Done(0, "".join("line %d\n" % number for number in range(500)), "")
+
+    lines = Systemd(Journal()).log("omero-web@7.service", 0)
+    assert lines[-1] == "line 499"
+    assert len(lines) == LAST_LINES
