@@ -159,7 +159,7 @@ unfinished:
   returned: always
   sample: {generations: [{number: 8, release: 5.33.2-9c1b77aa}], releases: [5.33.2-9c1b77aa]}
 wheels:
-  description: File names of the wheels kept on the host, the newest first.
+  description: File names of the wheels and archives kept on the host, the newest first.
   type: list
   elements: str
   returned: always
@@ -400,8 +400,8 @@ def service(directory="/etc/systemd/system"):
 
 
 def wheels(basedir):
-    """Return the names of the wheels, the newest first."""
-    paths = glob.glob(os.path.join(basedir, "wheels", "*.whl"))
+    """Return the names of the wheels, and of archives that a build has left, the newest first."""
+    paths = [path for ending in ("whl", "zip") for path in glob.glob(os.path.join(basedir, "wheels", "*." + ending))]
     return [os.path.basename(path) for path in sorted(paths, key=os.path.getmtime, reverse=True)]
 
 
@@ -530,8 +530,8 @@ def look(module):
     manifest = next((one["manifest"] for one in finished if one["number"] == current), {})
     described = dict((path, description(path)) for path in module.params["paths"])
     # Patterns match loaded units only, and a generation that waits for a boot is not loaded.
-    units = [name + pattern for pattern in ("@*.service", "-probe@*.service", "*.socket", ".target")]
-    units += ["%s@%d.service" % (name, current)]
+    patterns = ("@*.service", "-probe@*.service", "-build-*.service", "*.socket", ".target", "@%d.service" % current)
+    units = [name + pattern for pattern in patterns]
     return dict(
         ansible_facts=facts_of_system(module),
         pythons=commands.pythons(module.params["pythons"]),

@@ -85,7 +85,9 @@ class Removal(object):
         for number in self.wanted["generations"]:
             self.remove_directory("generations", str(number))
         for name in self.wanted["releases"]:
-            self.remove_directory("releases", name)
+            # By a run that began since this one looked.
+            if not self.units.is_building(name):
+                self.remove_directory("releases", name)
         for name in self.wanted["wheels"]:
             self.remove_wheel(name)
         for name in self.wanted["sessions"]:

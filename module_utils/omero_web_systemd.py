@@ -73,6 +73,10 @@ class Systemd(object):
             self.commands.run("systemctl", "reset-failed", *units)
         self.do("start", *units, **options)
 
+    def forget(self, unit):
+        """Let a unit be gone that has failed; one that has not is left alone."""
+        self.commands.run("systemctl", "reset-failed", unit)
+
     def stop(self, *units):
         """Stop units and return once they have stopped."""
         self.do("stop", *units)

@@ -45,6 +45,10 @@ class Units(object):
         return set(self.number_of(name) for name, unit in self.services().items()
                    if unit["active"] not in ("inactive", "failed"))
 
+    def is_building(self, release):
+        """Tell whether a release is being built by some run."""
+        return self.systemd.state("%s-build-%s.service" % (self.name, release)) in RUNNING
+
     def sockets(self):
         """Return the states of the sockets of generations: those whose unit names a service of one."""
         ours = []

@@ -826,6 +826,16 @@ def test_what_is_one_before_the_previous_goes_with_the_handover(live):
     assert live.numbers() == [2, 3]
 
 
+def test_a_release_that_another_run_builds_is_not_removed(live):
+    live.put(BASEDIR + "/releases/new/venv/pyvenv.cfg", "")
+    remove = without(releases=["new"])
+    live.active.add("omero-web-build-new.service")
+    params = live.params(1, make=None, trial=False, hand_over=False, remove=remove)
+    assert live.change(params)["removed"] == []
+    live.active.discard("omero-web-build-new.service")
+    assert live.change(params)["removed"] == [live.path(BASEDIR, "releases/new")]
+
+
 @pytest.mark.parametrize("names, sentence", [
     ({"generations": [1]}, "generation 1 is in use"),
     ({"generations": [2]}, "generation 2 is in use"),

@@ -491,6 +491,15 @@ def test_a_generation_that_finishes_its_requests_is_left_to_it():
     assert planned(with_unit("omero-web@1.service", active="deactivating"))["steps"] == []
 
 
+def test_a_release_that_is_being_built_stays():
+    look = converged(unfinished={"generations": [], "releases": ["5.33.2-new", "5.33.2-broken"]})
+    assert planned(look)["change"]["remove"]["releases"] == ["5.33.2-broken", "5.33.2-new"]
+    units = with_unit("omero-web-build-5.33.2-new.service", active="active")["units"]
+    plan = planned({**look, "units": units})
+    assert plan["change"]["remove"]["releases"] == ["5.33.2-broken"]
+    assert plan["says"] == ["remove releases 5.33.2-broken"]
+
+
 def test_the_default_site_of_nginx_goes():
     for site, look in (
         ({"path": "/etc/nginx/sites-enabled/default"}, {"paths": {"/etc/nginx/sites-enabled/default": {}}}),

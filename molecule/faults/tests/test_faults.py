@@ -352,7 +352,6 @@ def cut_off(start_play, host, generations):
     return cut_off
 
 
-# A run that is killed cannot give back its lock, either.
 INTERRUPTED = "the run is interrupted anywhere", NOTHING, "the next run finishes the job"
 
 
@@ -428,14 +427,42 @@ def test_upgrade_that_is_interrupted_after_every_change(play, host, login, packa
 
 @fault("two runs at once on a host", NOTHING, "the second waits, or says whose run changes the host, and since when")
 def test_two_runs_at_once(play, refused, host):
+    def holder():
+        """Which process changes the host, if one does."""
+        is_held = host.run("flock --nonblock /run/omero-web.lock true").failed
+        return str(json.loads(host.check_output("cat /run/omero-web.lock"))["pid"]) if is_held else ""
+
     with ThreadPoolExecutor() as others:
         first = others.submit(play, omero_web_threads=2)
-        wait_until(lambda: host.file("/run/omero-web-run.lock").size > 0, seconds=120)
-        refused("another run is changing this host: that of", omero_web_lock_timeout=0, omero_web_threads=3)
+        wait_until(holder, seconds=120)
+        pid = holder()
+        host.check_output("kill -STOP %s", pid)
+        refused("Another run is changing this host: that of", omero_web_lock_timeout=0, omero_web_threads=3)
+        host.check_output("kill -CONT %s", pid)
         code, output = play(omero_web_threads=3)
     assert first.result()[0] == 0, first.result()[1]
     assert code == 0, output
     assert host.check_output("omero config get omero.web.wsgi_threads") == "3"
+
+
+BUILDS = "systemctl list-units --plain --no-legend --state=active 'omero-web-build-*' | cut --delimiter=' ' --fields=1"
+
+
+@fault("the run is cut off while a release is built", NOTHING, "the build goes on, and the next run waits for it")
+def test_build_that_is_cut_off(start_play, play, packages, host, basedir):
+    upgrade = packages("sqlparse>0.0.0.1")
+    process = start_play(**upgrade)
+    wait_until(lambda: host.check_output(BUILDS), seconds=120)
+    unit = host.check_output(BUILDS)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    code, output = play(**upgrade)
+    assert code == 0, output
+    release = unit[len("omero-web-build-") : -len(".service")]
+    assert host.check_output("readlink --canonicalize %s/current/release", basedir) == f"{basedir}/releases/{release}"
+    starts = host.check_output("journalctl --quiet --output=cat --unit=%s JOB_TYPE=start", unit)
+    assert len(starts.splitlines()) == 1, starts
+    assert host.run("ls -d /run/omero-web-build-*").failed
 
 
 @fault("the host reboots during a run", "the site is back with the host", "the next run finishes the job")

@@ -195,6 +195,13 @@ def trials(look, name):
     return sorted(unit for unit in left if unit.startswith(f"{name}-probe@"))
 
 
+def building(look, name):
+    """Return the names of releases that are being built, whichever run wanted them."""
+    pattern = re.compile(rf"{re.escape(name)}-build-(.+)\.service")
+    units = ((pattern.fullmatch(unit), state["active"]) for unit, state in look["units"].items())
+    return {found[1] for found, active in units if found and active not in ("inactive", "failed")}
+
+
 def numbers(look):
     return [one["number"] for one in (*look["generations"], *look["unfinished"]["generations"])]
 
@@ -307,7 +314,7 @@ def removals(look, wanted, target, release):
     djangos = {look["releases"].get(one, {}).get("django") for one in releases}
     # A release without a manifest that nobody uses is what a broken-off build left; its next build removes it first.
     complete = [one for one in look["releases"] if one not in releases]
-    broken_off = [one for one in look["unfinished"]["releases"] if one not in releases]
+    broken_off = [one for one in look["unfinished"]["releases"] if one not in releases | building(look, wanted["name"])]
     return {
         "generations": sorted(pruned),
         "releases": sorted(complete + broken_off),

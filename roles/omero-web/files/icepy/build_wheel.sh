@@ -6,7 +6,9 @@ set -eu
 python=$1 output=$2 icepy=$3
 shift 3
 here=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d "$output/build.XXXXXX")
+work=$output/build-${python##*/}
+rm -rf "$work"
+mkdir "$work"
 trap 'rm -rf "$work"' EXIT
 
 if "$python" -c 'import venv' 2>/dev/null; then
@@ -30,4 +32,6 @@ unset PYTHONPATH
 sed -i -e 's/^import sys, string, imp,/import sys, string, types,/' -e 's/imp\.new_module(/types.ModuleType(/' \
     "$work"/unpacked/*/Ice.py
 "$work/venv/bin/wheel" pack --dest-dir "$work" "$work"/unpacked/*
+# A name that is there counts, so it has to have its content after a power cut, too.
+sync
 mv "$work"/*.whl "$output/"

@@ -1,0 +1,63 @@
+"""Action: let the module omero_web_build build something, and word what comes of it.
+
+What the build wrote is masked here, where all secrets are known.
+"""
+
+import re
+
+from ansible.plugins.action import ActionBase
+
+# Where pip gets no answer, it finds no version, and says only that in the end.
+NO_CONNECTION = re.compile(r"\[Errno [^']*(?='\)': /)")
+ERROR = re.compile(r"(?m)(?:ERROR|error): .*$")
+
+
+def says_of_pip(log):
+    """Return what pip says of a failure, of all that it says; empty if it says nothing of one."""
+    found = NO_CONNECTION.search(log)
+    return f"No connection to the package index: {found[0]}." if found else " ".join(ERROR.findall(log))
+
+
+def worded(step, release, host, packages, apps, log, tail):
+    """Return what a user should know of a release that could not be built: what, with what, and why."""
+    if step == "packages":
+        wanted = f" with {', '.join(packages)} (omero_web_packages, omero_web_apps)" if packages else ""
+        return f"omero-web {release} cannot be installed on {host}{wanted}. pip says:\n{says_of_pip(log) or log}"
+    if step == "static":
+        wanted = f" with omero.web.apps {', '.join(apps)}" if apps else ""
+        return f"The static files of omero-web {release} cannot be collected{wanted}. The end of the log:\n{tail}"
+    what = {"virtualenv": "The virtualenv", "archive": "The archive"}.get(step, "The release")
+    done = {"virtualenv": "made", "archive": "unpacked"}.get(step, "built")
+    reason = says_of_pip(log) or tail
+    return f"{what} of omero-web {release} cannot be {done} on {host}. The end of the log:\n{reason}"
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        self.variables = task_vars
+        found = self._execute_module("omero_web_build", module_args=self._task.args, task_vars=task_vars)
+        if found.get("failed") and "log" in found:
+            found["msg"] = self._message(found.pop("msg"), found.pop("step"), found.pop("log"))
+        return {**result, **found}
+
+    def _evaluated(self, name, **known):
+        """Return a variable of the role, where these others are so."""
+        self._templar.available_variables = {**self.variables, **known}
+        return self._templar.template(self.variables[name])
+
+    def _message(self, sentence, step, log):
+        tail = self._evaluated("_omero_web_log_tail", _omero_web_log=log)
+        if not step:
+            return f"{sentence}. The end of its log:\n{tail}"
+        return worded(
+            step,
+            self.variables["__omero_web_plan"]["release"]["version"],
+            self.variables["inventory_hostname"],
+            self._evaluated("_omero_web_public_packages"),
+            self._evaluated("_omero_web_append").get("omero.web.apps", []),
+            self._evaluated("_omero_web_masked_text", _omero_web_log=log),
+            tail,
+        )
