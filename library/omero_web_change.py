@@ -318,6 +318,9 @@ RUNTIME_UNITS = "/run/systemd/system"
 SERVICE_FILE = "omero-web.service"
 SOCKET_FILE = "omero-web.socket"
 PROBE_FILE = "probe.service"
+SITE_FILE = "nginx.conf"
+# The site while one prefix gives way to another: it answers under both.
+MOVING_SITE_FILE = "nginx-moving.conf"
 # Two generations share the socket while one takes over, and the kernel lets either have a request.
 ANSWERS = 200
 STATIC_ANSWERS = 50
@@ -628,11 +631,22 @@ class Transaction(object):
         is_new = self.listen()
         self.systemd.start(*self.target["units"])
         if not is_new:
+            self.answer_under_both_prefixes()
             self.bring_nginx_up_to_date()
         self.step = "start"
         self.start(self.service, began)
         if is_new:
             self.bring_nginx_up_to_date()
+
+    def answer_under_both_prefixes(self):
+        """Have every process of nginx know the new prefix before the first one leads users to it."""
+        moving = read(self.generation.path(MOVING_SITE_FILE))
+        if self.nginx and moving is not None:
+            self.step = "nginx"
+            path = self.target["installed"][SITE_FILE]
+            write(self.host.path(path), moving)
+            self.nginx.bring_up_to_date_everywhere()
+            self.put(self.generation, SITE_FILE, path)
 
     def bring_nginx_up_to_date(self):
         if self.nginx:

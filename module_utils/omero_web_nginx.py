@@ -16,6 +16,11 @@ from ansible.module_utils.omero_web_host import Problem, destination_of, point, 
 
 NGINX = "/etc/nginx"
 NGINX_SERVICE = "nginx.service"
+# Those that a reload replaces finish their requests and say so there.
+ACCEPTING_WORKER = "^nginx: worker process *$"
+# How long it may take until none of them accepts a connection any more, and how often that is asked.
+SECONDS_TO_RELOAD = 10
+SECONDS_BETWEEN_LOOKS = 0.02
 # What nginx says before it comes to the matter.
 NOISE = re.compile(r"^(?:nginx: )?(?:\d{4}/\d\d/\d\d [\d:]+ )?(?:\[\w+\] )?(?:\d+#\d+: )?")
 
@@ -92,6 +97,20 @@ class Nginx(object):
             self.systemd.do("reload", NGINX_SERVICE)
         else:
             self.systemd.start(NGINX_SERVICE)
+
+    def bring_up_to_date_everywhere(self):
+        """The same, and wait until no process of nginx takes requests that has not read it."""
+        before = self._workers()
+        self.bring_up_to_date()
+        deadline = time.time() + SECONDS_TO_RELOAD
+        while before & self._workers() and time.time() < deadline:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+
+    def _workers(self):
+        """Return the process ids of those that accept connections."""
+        shown = self.commands.run("systemctl", "show", "--property=MainPID", NGINX_SERVICE).output
+        main = shown.strip().replace("MainPID=", "") or "0"
+        return set(self.commands.run("pgrep", "-P", main, "-f", ACCEPTING_WORKER).output.split())
 
 
 def _what_cannot_be_copied(directory, names):

@@ -323,6 +323,29 @@ def test_configuration_that_is_refused(live):
     live.serves(1)
 
 
+@pytest.mark.parametrize("files, sites", [
+    ({"nginx-moving.conf": {"content": u"both"}}, ["both", "site 2"]),
+    ({}, ["site 2"]),
+])
+def test_both_prefixes_answer_before_one_leads_to_the_other(live, monkeypatch, files, sites):
+    """The old workers are waited for in between: they know nothing of the new prefix."""
+    read_at_reload, workers = [], [["11\n12\n"], ["12\n13\n"], ["13\n"]]
+    systemctl = live.on_systemctl
+
+    def on_systemctl(*words):
+        if words[0] == "reload":
+            read_at_reload.append((live.content(NGINX_CONF), len(workers)))
+        return Done(0, "MainPID=10\n", "") if "--property=MainPID" in words else systemctl(*words)
+
+    monkeypatch.setattr(live, "on_systemctl", on_systemctl)
+    monkeypatch.setattr(live, "on_pgrep", lambda *words: Done(0, workers.pop(0)[0], ""), raising=False)
+    params = live.params(2, make=made_of(2, 1, **files))
+    assert not live.change(params).get("failed")
+    assert [site for site, dummy in read_at_reload] == sites
+    assert read_at_reload[-1][1] == (0 if files else 3)
+    live.serves(2)
+
+
 def test_what_omero_was_told_stays_inside(live, monkeypatch):
     monkeypatch.setenv("OMERODIR", "/elsewhere")
     live.make(2)

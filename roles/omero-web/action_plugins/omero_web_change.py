@@ -72,6 +72,8 @@ class ActionModule(ActionBase):
     def _made(self, make, number):
         """Return what the generation is made of, contents and secrets included."""
         contents = numbered(self._evaluated("_omero_web_generation_files"), number)
+        moving = self._evaluated("_omero_web_moving_site")
+        contents.update({"nginx-moving.conf": moving} if moving else {})
         modes = {"tls.pem": "0600"}
         files = {name: {"content": text, "mode": modes.get(name, "0644")} for name, text in contents.items()}
         # As the look was asked: before the release and the host's cores were known.
