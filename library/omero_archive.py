@@ -136,7 +136,7 @@ class Omego(object):
             )
             deadline = time.time() + self.params["timeout"]
             while process.poll() is None and time.time() < deadline:
-                time.sleep(0.1)
+                time.sleep(0.1)  # Python 2.7 has no wait with an end.
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()

@@ -262,7 +262,7 @@ def _acquire(path, timeout, deadline):
         if time.time() >= deadline:
             raise ConfigError('%s is still locked by another process after %d s; wait for it to finish (an editor, '
                               '`omero config edit`?), or raise lock_timeout.' % (path, timeout))
-        time.sleep(0.1)
+        time.sleep(0.1)  # ConfigXml's own lock is one that does not queue, and its holder removes it
         handle = _try_lock(path + '.lock')
     return handle
 

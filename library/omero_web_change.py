@@ -324,6 +324,7 @@ MOVING_SITE_FILE = "nginx-moving.conf"
 # Two generations share the socket while one takes over, and the kernel lets either have a request.
 ANSWERS = 200
 STATIC_ANSWERS = 50
+# So that nginx can get on with its reload.
 SECONDS_BETWEEN_ANSWERS = 0.02
 ANSWER_TIMEOUT = 60
 

@@ -16,6 +16,7 @@ import time
 from ansible.module_utils.common.text.converters import to_bytes, to_native
 from ansible.module_utils.omero_web_host import Problem, as_json, now, read_json, write
 
+# Whoever only waited for the kernel would not see the time run out, nor who started the run be gone.
 SECONDS_BETWEEN_TRIES = 0.5
 
 
