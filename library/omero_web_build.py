@@ -193,7 +193,6 @@ def main():
             "creates": {"type": "path", "required": True},
         },
     )
-    os.umask(0o077)
     params = dict(module.params, files=module.params["files"].plain)
     # What a variable's name cannot be, a shell could not export.
     environment = dict((name, value) for name, value in os.environ.items() if name.replace("_", "a").isalnum())
