@@ -15,7 +15,7 @@ description:
   - Releases of OMERO before 5.6 are zip archives on a download server. This module lets C(omego) find and fetch one,
     and keeps it only if it is whole - no download that was cut short, no damaged member, no member outside the
     archive's own folder, and the expected checksum where one is given.
-  - An archive that is kept already is checked for O(checksum) alone; the server is not asked for it again.
+  - An archive that is kept already and is whole is checked for O(checksum); the server is not asked for it again.
   - What goes wrong is said in one sentence, and leaves nothing behind.
 options:
   release:
@@ -177,6 +177,8 @@ def check_members(path):
             members = archive.namelist()
     except (zipfile.BadZipfile, zlib.error, EOFError) as error:
         raise ArchiveError("%s is damaged: %s" % (name, to_native(error)))
+    except RuntimeError as error:
+        raise ArchiveError("%s has a member that cannot be read: %s" % (name, to_native(error)))
     if damaged:
         raise ArchiveError("%s is damaged: its member %s cannot be read" % (name, damaged))
     top = name[: -len(".zip")] + "/"
@@ -193,11 +195,20 @@ def make_directory(path):
             raise
 
 
+def is_kept(path):
+    """Tell whether an archive is there, and still as whole as when it was downloaded."""
+    try:
+        check_members(path)
+    except (ArchiveError, IOError):
+        return False
+    return True
+
+
 def kept_archive(params):
     """Return the path of the archive of just this version that is kept already, None if there is none."""
     ice = params["ice"].replace(".", "")
     name = "OMERO.py-%s-ice%s-*.zip" % (params["release"], ice)
-    return next(iter(sorted(glob.glob(os.path.join(params["directory"], name)))), None)
+    return next((path for path in sorted(glob.glob(os.path.join(params["directory"], name))) if is_kept(path)), None)
 
 
 def download(omego, path, checksum):
@@ -218,13 +229,14 @@ def download(omego, path, checksum):
 def provide(params, check_mode):
     """Return what is known of the archive, and whether it was (or would be) downloaded."""
     omego = Omego(params)
-    path = kept_archive(params) or os.path.join(params["directory"], omego.find())
-    is_kept = os.path.exists(path)
-    if is_kept:
+    kept = kept_archive(params)
+    path = kept or os.path.join(params["directory"], omego.find())
+    is_missing = not (kept or is_kept(path))
+    if not is_missing:
         check_sum(path, params["checksum"])
     elif not check_mode:
         download(omego, path, params["checksum"])
-    return {"changed": not is_kept, "path": path, "version": ARCHIVE.match(os.path.basename(path)).group(1)}
+    return {"changed": is_missing, "path": path, "version": ARCHIVE.match(os.path.basename(path)).group(1)}
 
 
 def main():

@@ -665,11 +665,13 @@ class Transaction(object):
         holders = self.units.listeners_at(self.target["address"])
         if is_active and any(1 in holder.pids or not holder.pids for holder in holders):
             return False
-        if is_active:
-            self.systemd.stop(unit)
+        # Those of addresses that have this one in them, or that this one has in it.
+        sockets = set(self.units.sockets_at(self.target["address"]) + ([unit] if is_active else []))
         services = set(service for holder in holders for service in holder.units if self.units.number_of(service))
         if self.systemd.state(self.service) in RUNNING:
             services.add(self.service)  # systemd opens no socket for a service that runs already.
+        # The sockets first, or somebody who knocks there would have systemd start what is to end.
+        self.systemd.stop(*sorted(sockets))
         self.systemd.stop(*sorted(services))
         self.systemd.start(unit)
         return True
@@ -775,6 +777,9 @@ class Transaction(object):
             service = self.units.service_of(self.fallback["number"])
             socket = os.path.basename(self.fallback["installed"].get(SOCKET_FILE, ""))
             if self.systemd.state(service) not in RUNNING:
+                if socket != self.target["socket"]:
+                    # It may have the address of the fallback's.
+                    self.systemd.stop(self.target["socket"], self.service)
                 self.systemd.start(*[unit for unit in (socket, service) if unit])
 
     def let_nginx_go_back(self):

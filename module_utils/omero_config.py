@@ -15,9 +15,9 @@ import tempfile
 from contextlib import contextmanager
 from xml.parsers import expat
 
+from ansible.module_utils.common.collections import is_string
 from ansible.module_utils.common.text.converters import container_to_text, to_native, to_text
 from ansible.module_utils.common.validation import check_type_dict
-from ansible.module_utils.six import string_types
 
 MASK = u'********'
 
@@ -44,7 +44,7 @@ def first_line(exc):
 
 def as_property(value):
     """The text that OMERO and OMERO.web parse back to value: strings as they are, anything else as JSON."""
-    if isinstance(value, string_types):
+    if is_string(value):
         return to_text(value)
     return to_text(json.dumps(value, sort_keys=True, allow_nan=False))
 
@@ -71,12 +71,12 @@ def items_inside(value):
     while pending:
         name, value = pending.pop()
         yield name, value
-        if isinstance(value, string_types) and value.lstrip()[:1] in ('{', '['):
+        if is_string(value) and value.lstrip()[:1] in ('{', '['):
             value = parse_json(value)
         if isinstance(value, dict):
             pending.extend(value.items())
         elif isinstance(value, list):
-            if len(value) == 2 and isinstance(value[0], string_types) and value[0].isupper():
+            if len(value) == 2 and is_string(value[0]) and value[0].isupper():
                 pending.append(tuple(value))  # a setting of Django, as OMERO.web takes them: [NAME, value]
             else:
                 pending.extend((None, item) for item in value)
@@ -110,7 +110,7 @@ def masked(key, value, public=None):
 
 def without_userinfo(value):
     """A native or text value with the user names and passwords of its URLs masked."""
-    if isinstance(value, string_types):
+    if is_string(value):
         return _USERINFO.sub(MASK + u'@', value)
     if isinstance(value, list):
         return [without_userinfo(item) for item in value]

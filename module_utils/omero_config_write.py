@@ -16,6 +16,7 @@ import sys
 from collections import namedtuple
 from contextlib import contextmanager
 
+from ansible.module_utils.common.collections import is_string
 from ansible.module_utils.common.text.converters import to_native, to_text
 from ansible.module_utils.omero_config import (
     ConfigError,
@@ -30,7 +31,11 @@ from ansible.module_utils.omero_config import (
     secrecy,
     without_userinfo,
 )
-from ansible.module_utils.six import StringIO, string_types
+
+try:
+    from StringIO import StringIO
+except ImportError:
+    from io import StringIO
 
 PROPERTY_NAME = re.compile(r'[A-Za-z0-9._-]+\Z')  # what `omero config set` accepts
 NOT_IN_XML = re.compile(u'[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]')
@@ -99,7 +104,7 @@ def with_appended(settings, append, current, default_of):
 
 
 def _as_list(key, value):
-    if isinstance(value, string_types):
+    if is_string(value):
         value = parse_json(value)
     if not isinstance(value, list):
         raise ConfigError('append: the value of %s is not a list; give its whole value in settings.' % key)
@@ -243,7 +248,7 @@ def problems_of_web(scratch, wanted, properties, public):
     properties are those of the configuration in scratch/candidate, wanted is the part that the user lists.
     """
     apps = parse_json(properties.get('omero.web.apps', '[]'))
-    apps = [to_native(app) for app in apps if isinstance(app, string_types)] if isinstance(apps, list) else []
+    apps = [to_native(app) for app in apps if is_string(app)] if isinstance(apps, list) else []
     web = installed_web(scratch, properties, apps)
     problems = [_problem_of_app(app, exc, 'omero.web.apps' in public) for app, exc in web.missing]
     for key in sorted(key for key in wanted if key.startswith('omero.web.') and wanted[key] is not None):
@@ -290,7 +295,7 @@ def _problem_of_value(value, text, default, parser, secret):
             return 'give true or false'
         if parsed != (word in TRUE):
             return 'OMERO.web takes any text for true here, so give null instead of false'
-    if isinstance(value, (list, dict)) and isinstance(parsed, string_types):
+    if isinstance(value, (list, dict)) and is_string(parsed):
         return 'give text'
     for kind, noun in (list, 'list'), (dict, 'dictionary'):
         if isinstance(_parsed_default(default, parser), kind) and not isinstance(parsed, kind):

@@ -61,7 +61,7 @@ class Units(object):
 
     def strangers(self, address):
         """Return in words who but OMERO.web itself listens on its address; empty if nobody does."""
-        is_ours = any(unit["active"] == "active" and unit["listen"] == address for unit in self.sockets().values())
+        is_ours = bool(self.sockets_at(address))
         strangers = set()
         for listener in self.listeners_at(address):
             ours = any(self.number_of(unit) for unit in listener.units) or is_ours and (
@@ -69,6 +69,14 @@ class Units(object):
             if not ours:
                 strangers.update(listener.programs or ["another program"])
         return " and ".join(sorted(strangers))
+
+    def sockets_at(self, address):
+        """Return the names of the sockets of generations that listen where a listener on the address is in the way."""
+        host, port = host_and_port(address)
+        open_ones = [(name, host_and_port(unit["listen"])) for name, unit in self.sockets().items()
+                     if unit["active"] == "active" and unit["listen"]]
+        return sorted(name for name, (other, other_port) in open_ones
+                      if other_port == port and (host in EVERYWHERE or other in EVERYWHERE + (host,)))
 
     def listeners_at(self, address):
         """Return who listens where a listener on the address would be in the way."""

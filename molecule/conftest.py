@@ -7,9 +7,10 @@ import subprocess
 import time
 from collections import namedtuple
 from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 import pytest
@@ -137,6 +138,25 @@ def ask(site):
             return Answer(response.status, response.headers, response.read())
 
     return ask
+
+
+@pytest.fixture(scope="module")
+def announce(site, variables):
+    """Announce to the site what is going to be uploaded, and tell what it says to that."""
+
+    def announce(path, size):
+        parts = urlsplit(site)
+        if parts.scheme == "https":
+            connection = HTTPSConnection(parts.netloc, timeout=30, context=UNVERIFIED)
+        else:
+            connection = HTTPConnection(parts.netloc, timeout=30)
+        connection.putrequest("POST", variables["omero_web_prefix"] + path)
+        connection.putheader("Content-Length", str(size))
+        connection.endheaders()
+        with connection.getresponse() as response:
+            return response.status
+
+    return announce
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,13 @@
 """omero_archive with the real omego, on archives that are sound and on archives that are not."""
 
 import hashlib
+import os
 import re
 import runpy
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -69,6 +71,31 @@ def test_an_archive_that_is_kept_needs_no_server(params):
     path = module.provide(params, check_mode=False)["path"]
     params["download_url"] = "http://127.0.0.1:9"
     assert module.provide(params, check_mode=False)["path"] == path
+
+
+@pytest.mark.parametrize("release", ["5.4.10", "5.4"])
+@pytest.mark.parametrize("size", [0, 1000])
+def test_an_archive_that_is_kept_and_has_come_to_harm_is_downloaded_again(params, kept, release, size):
+    params["release"] = release
+    path = module.provide(params, check_mode=False)["path"]
+    whole = checksum_of(path)
+    os.truncate(path, size)
+    assert module.provide(params, check_mode=True)["changed"]
+    assert module.provide(params, check_mode=False)["changed"]
+    assert checksum_of(path) == whole
+    assert kept() == [Path(path).name]
+
+
+def test_an_archive_with_an_encrypted_member(tmp_path):
+    path = tmp_path / "OMERO.py-5.4.10-ice36-b105.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("OMERO.py-5.4.10-ice36-b105/a", "a")
+    # The first of the flags that each member has, in its own header and in the table.
+    content = path.read_bytes().replace(b"PK\3\4\x14\0\0", b"PK\3\4\x14\0\1").replace(
+        b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0\1")  # fmt: skip
+    path.write_bytes(content)
+    with pytest.raises(module.ArchiveError, match="b105.zip has a member that cannot be read: .*encrypted"):
+        module.check_members(path)
 
 
 def test_the_checksum_is_compared_each_time(params, kept):

@@ -74,6 +74,8 @@ def test_constraints_are_on_variables_that_exist():
             "omero_web_servers",
             [{"host": "omero.example.org", "name": "o"}, {"host": "::1", "name": "p", "port": "4064"}],
         ),
+        ("omero_web_servers", [{"host": "wss://omero.example.org/omero-ws", "name": "websockets"}]),
+        ("omero_web_servers", [{"host": "tcp://192.0.2.10:14063", "name": "plain"}]),
         ("omero_web_prefix", "/omero/web"),
         ("omero_web_redis_url", "redis://:hunter2@redis.example.org:6379/0"),
         ("omero_web_redis_url", "rediss://web:p%40ss@[::1]/1?ssl_cert_reqs=required"),
@@ -102,6 +104,16 @@ def test_right_values(name, value):
             {"omero_web_tls_certificate": "self-signed", "omero_web_http_port": "443"},
             "omero_web_http_port and omero_web_https_port are both 443; set one of them to another port.",
         ),
+        (
+            {"omero_web_pip_extra_args": f"--no-cache --proxy=http://me:{SECRET}@proxy.example.org"},
+            "omero_web_pip_extra_args has a --proxy with credentials, which everybody sees in pip's command line; give "
+            "it in pip's own configuration, /etc/pip.conf.",
+        ),
+        (
+            {"omero_web_nginx": False, "omero_web_trusted_proxies": ["192.0.2.1", "192.0.2.0/24"]},
+            "omero_web_trusted_proxies has the network 192.0.2.0/24, and omero_web_nginx is false; not every gunicorn "
+            "knows networks, so give the address of each proxy.",
+        ),
     ],
 )
 def test_values_that_do_not_go_together(values, sentence):
@@ -115,7 +127,18 @@ def test_values_that_do_not_go_together(values, sentence):
     [
         ("omero_web_release", 5.30, "5.3", 'a version in quotes, such as "5.33.2", latest, or empty'),
         ("omero_web_release", "newest", '"newest"', 'a version in quotes, such as "5.33.2", latest, or empty'),
-        ("omero_web_download_url", "mirror.example.org", '"mirror.example.org"', "a URL, such as https://downloads.openmicroscopy.org"),
+        (
+            "omero_web_download_url",
+            "mirror.example.org",
+            '"mirror.example.org"',
+            "a URL without credentials, such as https://downloads.openmicroscopy.org",
+        ),
+        (
+            "omero_web_download_url",
+            f"https://me:{SECRET}@mirror.example.org",
+            "text",
+            "a URL without credentials, such as https://downloads.openmicroscopy.org",
+        ),
         ("omero_web_archive_checksum", "abc", '"abc"', "sha256: and 64 hexadecimal digits, or empty"),
         ("omero_web_packages", "omero-figure", "text", "a list"),
         ("omero_web_pip_extra_args", ["--no-cache"], "a list", "text; put it in quotes"),
@@ -161,6 +184,29 @@ def test_key_that_is_no_property():
     ]
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "::"])
+def test_address_of_the_application_server(host):
+    properties = {"omero.web.application_server.host": host, "omero.web.application_server.port": 4090}
+    assert problems("omero_web_config", properties) == []
+
+
+@pytest.mark.parametrize(
+    "key, value, expected",
+    [
+        ("host", "localhost", "an address of the host, such as 127.0.0.1, 0.0.0.0 or ::1"),
+        ("host", "fe80::1%eth0", "an address of the host, such as 127.0.0.1, 0.0.0.0 or ::1"),
+        ("host", "127.0.0.1:4080", "an address of the host, such as 127.0.0.1, 0.0.0.0 or ::1"),
+        ("port", "http", "a whole number from 1 to 65535"),
+        ("port", 65536, "a whole number from 1 to 65535"),
+    ],
+)
+def test_what_systemd_cannot_listen_on(key, value, expected):
+    property_name = f"omero.web.application_server.{key}"
+    assert problems("omero_web_config", {property_name: value}) == [
+        f"omero_web_config has {property_name}: {json.dumps(value)}; it must be {expected}."
+    ]
+
+
 @pytest.mark.parametrize(
     "name, properties, reason",
     [
@@ -184,7 +230,8 @@ def test_wrong_elements_are_told_by_their_place():
     servers = [{"host": "a", "name": "b"}, {"host": "a b", "port": 0, "password": SECRET}]
     assert problems("omero_web_servers", servers) == [
         "omero_web_servers[1] has the key password; the keys that it may have are host, port, name.",
-        'omero_web_servers[1].host is "a b"; it must be a host name or an address.',
+        'omero_web_servers[1].host is "a b"; it must be a host name, an address, or a URL such as '
+        "wss://omero.example.org/omero-ws (or ws, ssl, tcp).",
         "omero_web_servers[1].port is 0; it must be a whole number from 1 to 65535.",
         "omero_web_servers[1] has no name; give it one.",
     ]

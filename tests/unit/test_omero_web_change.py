@@ -120,6 +120,9 @@ class World(Commands, omero_web_change.Host):
 
     def start(self, name):
         if name.endswith(".socket") and name not in self.active:
+            host, port = self.unit(name)["ListenStream"].rsplit(":", 1)
+            for other, other_port in (address.rsplit(":", 1) for address in self.open.values()):
+                assert port != other_port or host != other and "0.0.0.0" not in (host, other), "Address already in use"
             self.open[name] = self.unit(name)["ListenStream"]
         elif "-probe@" in name:
             assert os.path.exists(self.path("/run/systemd/system", name))
@@ -672,13 +675,14 @@ def test_static_file_that_the_site_does_not_have(live, monkeypatch):
 # --- sockets ----------------------------------------------------------------------------------------------------------
 
 
-def on_port(world, number, port):
-    socket = "omero-web-127.0.0.1:%d.socket" % port
+def on_port(world, number, port, host="127.0.0.1"):
+    address = "%s:%d" % (host, port)
+    socket = "omero-web-%s.socket" % address
     params = world.params(number)
-    params["target"].update(socket=socket, address="127.0.0.1:%d" % port, installed=installed(number, socket))
+    params["target"].update(socket=socket, address=address, installed=installed(number, socket))
     params["make"]["files"].update({
         "omero-web.service": {"content": u"Sockets=%s\n" % socket},
-        "omero-web.socket": {"content": u"ListenStream=127.0.0.1:%d\nService=omero-web@%d.service\n" % (port, number)},
+        "omero-web.socket": {"content": u"ListenStream=%s\nService=omero-web@%d.service\n" % (address, number)},
     })
     return params
 
@@ -703,6 +707,27 @@ def test_port_change_that_fails(live):
     check_refused(live, live.change(params), "answer", "400")
     assert not os.path.exists(live.path("/etc/systemd/system/omero-web-127.0.0.1:4090.socket"))
     assert not [words for words in live.log if re.search(r"stop .*omero-web@1|stop omero-web.socket", words)]
+
+
+def test_address_that_has_the_one_before_in_it_and_back(live):
+    assert not live.change(on_port(live, 2, 4080, "0.0.0.0")).get("failed")
+    assert live.open == {"omero-web-0.0.0.0:4080.socket": "0.0.0.0:4080"}
+    assert live.position("stop omero-web.socket") < live.position("start omero-web-0.0.0.0:4080.socket")
+    params = live.params(1, make=None)
+    params["fallback"]["installed"] = installed(2, "omero-web-0.0.0.0:4080.socket")
+    assert not live.change(params).get("failed")
+    live.serves(1)
+    assert live.open == {"omero-web.socket": "127.0.0.1:4080"}
+
+
+def test_address_that_has_the_one_before_in_it_and_that_fails(live):
+    live.status[2] = 400
+    params = on_port(live, 2, 4080, "0.0.0.0")
+    params["trial"] = False
+    # Nothing but its files tells of the service: that of a World holds no address itself.
+    live.strangers.append(Listener("127.0.0.1", 4080, [9], ["gunicorn"], ["omero-web@1.service"]))
+    check_refused(live, live.change(params), "answer", "400")
+    assert live.open == {"omero-web.socket": "127.0.0.1:4080"}
 
 
 def test_socket_that_was_opened_elsewhere_is_closed(live):

@@ -44,3 +44,19 @@ def test_a_secret_inside_another_does_not_show_it():
 
 def test_users_and_passwords_in_urls_are_secrets_whoever_gave_them():
     assert masked("from https://me:token@pip.example.org/simple", {}) == "from https://********@pip.example.org/simple"
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        (
+            "app @ git+https://me:hunter2@a.org/app.git@v1.2#egg=app",
+            "app @ git+https://********@a.org/app.git@v1.2#egg=app",
+        ),
+        ("https://a.org/app.whl?token=hunter2#sha256=00", "https://a.org/app.whl?token=********#sha256=00"),
+        ("https://a.org/?v=1&X-Amz-Signature=ab%2F&x=2 b", "https://a.org/?v=1&X-Amz-Signature=********&x=2 b"),
+        ("omero-figure[export]>=8; python_version>'3'", "omero-figure[export]>=8; python_version>'3'"),
+    ],
+)
+def test_credentials_in_addresses_of_packages(text, shown):
+    assert masked(text) == shown

@@ -266,6 +266,7 @@ def wanted(**differences):
         "files": [{"path": "/usr/local/bin/omero", "mode": "0755"}],
         "contents": {},
         "tls_files": {},
+        "of_others": ["/etc/systemd/system/omero-web.service", "/etc/nginx/conf.d/omeroweb.conf"],
         "logs": [],
         "secret_keys": [],
         "certificates": [],
@@ -538,6 +539,20 @@ def test_a_site_that_does_not_answer_is_a_problem_of_its_own():
         ({"misplaced": {f"{BASEDIR}/var/django_secret_key": "a link"}}, {}, "is a link, where the role has a file"),
         ({"service": {"basedir": "/srv", "user": "omero-web", "group": "omero-web"}}, {}, "an OMERO.web with /srv,"),
         (
+            {"service": {"basedir": BASEDIR, "user": "web", "group": "omero-web"}},
+            {},
+            "an OMERO.web with web, which the new one would take down; set that, or first take away what is there "
+            "(systemctl disable --now omero-web.target; rm /etc/systemd/system/omero-web@*.service; systemctl "
+            "daemon-reload; mv /opt/omero/web/var /opt/omero/web/var.web). Nothing has changed.",
+        ),
+        (
+            {"paths": {"/etc/systemd/system/omero-web.service": {}, "/etc/nginx/conf.d/omeroweb.conf": {}}},
+            {},
+            "web-1 has an OMERO.web that was installed in another way (/etc/systemd/system/omero-web.service, "
+            "/etc/nginx/conf.d/omeroweb.conf); take over its settings and take it away, as docs/production.md tells "
+            "(A host that has an OMERO.web already). Nothing has changed.",
+        ),
+        (
             {"missing_files": ["/etc/ssl/a.pem"]},
             {"tls_files": {"omero_web_tls_certificate": "/etc/ssl/a.pem"}},
             "omero_web_tls_certificate is /etc/ssl/a.pem, which is not on web-1; put it there or name another file.",
@@ -547,6 +562,16 @@ def test_a_site_that_does_not_answer_is_a_problem_of_its_own():
 def test_what_is_refused_before_anything_changes(look, differences, sentence):
     with pytest.raises(planning.Refusal, match=planning.re.escape(sentence)):
         planned(converged(configuration_is_wanted=False, **look), **differences)
+
+
+def test_a_site_of_others_with_the_name_of_the_roles_own_is_refused_on_a_new_host():
+    conf = "/etc/nginx/conf.d/omero-web.conf"
+    look = {**Host().look(1), "matched": [conf]}
+    with pytest.raises(planning.Refusal, match=planning.re.escape(f"installed in another way ({conf});")):
+        planned(look)
+    assert planned(look, nginx_files={})["steps"]
+    # Of a template of the site's own, nothing is known.
+    assert planned(converged(matched=[conf]))["steps"] == []
 
 
 def test_a_full_disk_does_not_matter_where_nothing_is_due():
@@ -595,6 +620,20 @@ def test_rollback_to_what_failed_or_lost_its_release_is_refused():
     look["releases"] = {}
     with pytest.raises(planning.Refusal, match="generation 1, whose release 5.33.2-1 is gone; .* none: there is no"):
         planning.plan_rollback(look, wanted(to_failed=True))
+
+
+def test_rollback_says_who_serves_where_that_is_not_the_live_generation():
+    """As it is after a handover that was killed."""
+    assert planning.plan_rollback(converged(), wanted())["says"] == ["go back from generation 2 to generation 1"]
+    look = with_unit("omero-web@3.service", active="active")
+    answer = {"status": 200, "message": ""}
+    for answered, words in (
+        (2, " (generation 3 runs, too, and ends)"),
+        (3, " (generation 3, which answers now, runs, too, and ends)"),
+        (1, ", which answers already (generation 3 runs, too, and ends)"),
+    ):
+        says = planning.plan_rollback({**look, "answer": {**answer, "generation": answered}}, wanted())["says"]
+        assert says == [f"go back from generation 2 to generation 1{words}"]
 
 
 def test_rollback_runs_a_generation_as_its_manifest_says():

@@ -31,6 +31,11 @@ def test_http_leads_to_https(ask_plainly, variables):
     assert answer.headers["Location"] == f"https://{variables['ansible_host']}/omero/webclient/?show=image-1"
 
 
+@pytest.mark.parametrize("path, most", [("/webclient/", 2**32), ("/webclient/login/", 2**16)])
+def test_uploads_have_a_limit(announce, path, most):
+    assert announce(path, most + 1) == 413
+
+
 def test_http_2(variables):
     context = ssl._create_unverified_context()
     context.set_alpn_protocols(["h2", "http/1.1"])

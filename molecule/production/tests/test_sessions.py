@@ -47,10 +47,6 @@ def test_redis_reads_no_secret_of_omero_web(host, basedir):
     assert host.run("nsenter --target %s --mount -- test -e %s", pid, config).failed
 
 
-def test_the_daily_clean_up_is_for_sessions_elsewhere(host):
-    assert not host.service("omero-web-clearsessions.timer").is_running
-
-
 def test_sessions_are_those_of_one_django(host, log_in, properties):
     session = log_in(7)
     prefix = json.loads(properties["omero.web.caches"])["default"]["KEY_PREFIX"]

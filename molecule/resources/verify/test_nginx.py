@@ -25,6 +25,8 @@ LEFT_OUT = {
     # Requests go straight to OMERO.web; a look for a static file of the same path first would find nothing.
     "server location {root}: try_files $uri @proxy_to_app",
     "server: proxy_pass http://omeroweb",
+    # Whoever can send a request could fill the disk.
+    "server: client_max_body_size 0",
 }
 
 

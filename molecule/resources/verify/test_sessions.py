@@ -1,4 +1,4 @@
-"""The daily clean-up of sessions in files: it is there, and it takes those that have expired and no others."""
+"""The daily clean-up of sessions in files and of what is left of uploads: it is there, and takes no more than that."""
 
 import pytest
 
@@ -34,3 +34,21 @@ def test_it_removes_expired_sessions_only(host, session_file):
     host.check_output("systemctl start %s", SERVICE)
     assert host.file(live).exists
     assert not host.file(expired).exists
+
+
+def test_it_removes_what_killed_workers_left_of_requests(host, basedir, user):
+    directory = host.check_output("readlink --canonicalize %s/current/var/tmp", basedir)
+    old, new, kept = (f"{directory}/{name}" for name in ("tmpold_123", "tmpnew_123.upload", "is-not-tmp"))
+    host.check_output("runuser -u %s -- mkdir %s", user, old)
+    host.check_output("runuser -u %s -- touch %s/image.tiff %s.upload %s %s", user, old, old, new, kept)
+    host.check_output("touch --date='2 days ago' %s/image.tiff %s.upload %s", old, old, kept)
+    host.check_output("systemctl start %s", SERVICE)
+    assert host.file(new).exists
+    assert not host.file(f"{old}.upload").exists
+    assert not host.file(f"{old}/image.tiff").exists
+    # A directory is as new as the last change in it.
+    host.check_output("touch --date='2 days ago' %s", old)
+    host.check_output("systemctl start %s", SERVICE)
+    assert not host.file(old).exists
+    assert host.file(kept).exists
+    host.check_output("rm %s %s", new, kept)

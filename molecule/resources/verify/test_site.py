@@ -31,6 +31,17 @@ def test_login_page(login):
     assert b"OMERO.web" in page.body
 
 
+def test_uploads_have_a_limit(announce, ask, variables):
+    largest = variables["omero_web_max_upload_mb"] * 2**20
+    assert announce("/webclient/annotate_file/", largest + 1) == 413
+    assert ask(variables["omero_web_prefix"] + "/webclient/annotate_file/", post=bytes(2**17)).status != 413
+
+
+@pytest.mark.parametrize("path", ["/webclient/login/", "/webadmin/login/", "/api/v0/login/"])
+def test_a_request_to_log_in_is_small(announce, path):
+    assert announce(path, 2**16 + 1) == 413
+
+
 @pytest.mark.parametrize("path", ["/webclient/login/", "/api/"])
 def test_pages_come_in_gzip_but_for_those_of_omero_5_4(ask, variables, version, path):
     page = ask(variables["omero_web_prefix"] + path, **{"Accept-Encoding": "gzip"})

@@ -5,6 +5,7 @@ secret, and knows neither a misspelt variable nor a port or a path. Runs on the 
 """
 
 import difflib
+import ipaddress
 import json
 import re
 import runpy
@@ -44,6 +45,13 @@ def between(low, high):
     return lambda value: low <= int(value) <= high, f"a whole number from {low} to {high}"
 
 
+def is_address(value):
+    try:
+        return "%" not in str(value) and bool(ipaddress.ip_address(str(value)))
+    except ValueError:
+        return False
+
+
 def like(pattern, example):
     return lambda value: re.fullmatch(pattern, str(value)), example
 
@@ -60,7 +68,7 @@ CONSTRAINTS = {
     **dict.fromkeys(("omero_web_timeout", "omero_web_graceful_timeout", "omero_web_start_timeout"), at_least(1)),
     "omero_web_download_timeout": at_least(1),
     **dict.fromkeys(("omero_web_max_requests", "omero_web_minimum_free_mb", "omero_web_generation"), at_least(0)),
-    **dict.fromkeys(("omero_web_logins_per_minute", "omero_web_hsts_seconds"), at_least(0)),
+    **dict.fromkeys(("omero_web_logins_per_minute", "omero_web_hsts_seconds", "omero_web_max_upload_mb"), at_least(0)),
     "omero_web_tls_certificate": like(
         r"self-signed|/\S+|-----BEGIN CERTIFICATE-----(?s:.)+|",
         "a path on the host, the text of a certificate (-----BEGIN CERTIFICATE-----), self-signed, or empty",
@@ -80,7 +88,10 @@ CONSTRAINTS = {
     "omero_web_keep_generations": between(1, 20),
     "omero_web_release": like(r"(latest|\d+(\.\w+)*)?", 'a version in quotes, such as "5.33.2", latest, or empty'),
     "omero_web_python": like(r"\S*", "an interpreter, such as /usr/bin/python3, or empty"),
-    "omero_web_download_url": like(r"https?://\S+", "a URL, such as https://downloads.openmicroscopy.org"),
+    # omego knows no other, and everybody sees its command line.
+    "omero_web_download_url": like(
+        r"https?://[^\s@?#]+", "a URL without credentials, such as https://downloads.openmicroscopy.org"
+    ),
     **dict.fromkeys(
         ("omero_web_ice_wheel_checksum", "omero_web_archive_checksum"),
         like(r"(sha256:[0-9a-fA-F]{64})?", "sha256: and 64 hexadecimal digits, or empty"),
@@ -93,11 +104,24 @@ CONSTRAINTS = {
     "omero_web_basedir": like(r"(/[\w.+-]+)+", "an absolute path, such as /opt/omero/web"),
     "omero_web_user": like(r"(?!root$)[a-z_][a-z0-9_-]*", "the name of a user other than root"),
     "omero_web_group": like(r"[a-z_][a-z0-9_-]*", "the name of a group"),
-    "omero_web_servers[].host": like(r"[\w.:-]+", "a host name or an address"),
+    "omero_web_servers[].host": like(
+        r"[\w.:-]+|(wss?|ssl|tcp)://[\w.-]+(:\d+)?(/[\w./~-]*)?",
+        "a host name, an address, or a URL such as wss://omero.example.org/omero-ws (or ws, ssl, tcp)",
+    ),
     "omero_web_server_names": (len, "a list of at least one name"),
     "omero_web_config_append": (
         lambda append: all(isinstance(items, list) for items in append.values()),
         "a dictionary of lists, such as {omero.web.apps: [omero_figure]}",
+    ),
+}
+
+
+# The properties of OMERO.web that the role itself makes something of.
+PROPERTIES = {
+    "omero.web.application_server.host": (is_address, "an address of the host, such as 127.0.0.1, 0.0.0.0 or ::1"),
+    "omero.web.application_server.port": (
+        lambda value: re.fullmatch(r"\d{1,5}", str(value)) and 1 <= int(value) <= 65535,
+        "a whole number from 1 to 65535",
     ),
 }
 
@@ -149,6 +173,8 @@ def problems_of_keys(name, dictionary, option):
             yield f"{name} has the key {which}, which is no {expected}."
         elif not option.get("no_log") and secrecy(key, value):
             yield f"{name} has {key}, which {secrecy(key, value)}; give it in omero_web_secrets, which are never shown."
+        elif name == "omero_web_config" and key in PROPERTIES and not PROPERTIES[key][0](value):
+            yield f"{name} has {key}: {json.dumps(value)}; it must be {PROPERTIES[key][1]}."
 
 
 def shown(value, option):
@@ -174,10 +200,21 @@ def problems_of_combinations(values):
     if has_certificate != bool(values["omero_web_tls_key"]):
         given, missing = ("certificate", "key") if has_certificate else ("key", "certificate")
         yield f"omero_web_tls_{given} is given and no omero_web_tls_{missing} for it; give both."
+    if re.search(r"--proxy[=\s]\s*\S+@", values["omero_web_pip_extra_args"]):
+        yield (
+            "omero_web_pip_extra_args has a --proxy with credentials, which everybody sees in pip's command line; give "
+            "it in pip's own configuration, /etc/pip.conf."
+        )
     ports = [int(values[f"omero_web_{scheme}_port"]) for scheme in ("http", "https")]
     if values["omero_web_tls_certificate"] and ports[0] == ports[1]:
         yield f"omero_web_http_port and omero_web_https_port are both {ports[0]}; set one of them to another port."
     if not boolean(values["omero_web_nginx"]):
+        networks = [proxy for proxy in values["omero_web_trusted_proxies"] if "/" in proxy]
+        if networks:
+            yield (
+                f"omero_web_trusted_proxies has the network {networks[0]}, and omero_web_nginx is false; not every "
+                "gunicorn knows networks, so give the address of each proxy."
+            )
         if not boolean(values["omero_web_downloads"]):
             yield (
                 "omero_web_downloads is false, which nginx would see to, and omero_web_nginx is false; "

@@ -242,16 +242,34 @@ def refuse_the_unexpected(look, wanted):
     for key, value in wanted["service"].items() if look["service"] else ():
         if look["service"].get(key) != value:
             name, other = wanted["name"], look["service"].get(key, "another")
+            var = f"{wanted['basedir']}/var"
+            # A service cannot go on with a log and with sessions that are another user's.
+            move = f"; mv {var} {var}.{other}" if key == "user" else ""
             raise Refusal(
                 f"omero_web_{key} is {value}, and {host} has an OMERO.web with {other}, which the new one would take "
                 f"down; set that, or first take away what is there (systemctl disable --now {name}.target; rm "
-                f"/etc/systemd/system/{name}@*.service; systemctl daemon-reload). Nothing has changed."
+                f"/etc/systemd/system/{name}@*.service; systemctl daemon-reload{move}). Nothing has changed."
             )
     for path, kind in sorted(look["misplaced"].items()):
         ours = "a file" if path.endswith("/django_secret_key") else "a directory"
         raise Refusal(
             f"{path} on {host} is {kind}, where the role has {ours} and follows no link; move it away, and where it "
             "leads to another disk, mount that there instead (mount --bind). Nothing has changed."
+        )
+
+
+def refuse_others(look, wanted):
+    """Refuse a host with an OMERO.web that was installed in another way: its service would have the port at a boot.
+
+    A site of nginx has the name of the role's own with some; before a host's first generation it is not the role's.
+    """
+    own = [path for path in wanted["nginx_files"].values() if path in look["matched"] and not numbers(look)]
+    found = [path for path in wanted["of_others"] if path in look["paths"]] + own
+    if found:
+        raise Refusal(
+            f"{wanted['host']} has an OMERO.web that was installed in another way ({', '.join(found)}); take over its "
+            f"settings and take it away, as docs/production.md tells (A host that has an OMERO.web already). "
+            "Nothing has changed."
         )
 
 
@@ -339,6 +357,7 @@ def plan(look, wanted, release):
     problem     why the site does not answer although nothing is due; empty if it does
     """
     refuse_the_unexpected(look, wanted)
+    refuse_others(look, wanted)
     refuse_missing_files(look, wanted)
     live = generation(look, look["current"])
     is_built = release["is_built"]
@@ -387,10 +406,13 @@ def plan_rollback(look, wanted):
     check_disk(look, wanted, steps, is_new=False)
     nothing = {"generations": [], "releases": [], "sessions": [], "wheels": [], "units": []}
     others = sorted(running(look, wanted["name"]) - {live["number"], number})
-    beside = f" (generation {', '.join(map(str, others))} runs, too, and ends)" if others else ""
+    answered = look["answer"]["generation"]
+    others = [f"{one}, which answers now," if one == answered else str(one) for one in others]
+    already = ", which answers already" if answered == number else ""
+    beside = f" (generation {', '.join(others)} runs, too, and ends)" if others else ""
     return {
         "steps": steps,
-        "says": [f"go back from generation {live['number']} to generation {number}{beside}"],
+        "says": [f"go back from generation {live['number']} to generation {number}{already}{beside}"],
         "generation": number,
         "live": live["number"],
         "host": {},
@@ -467,7 +489,10 @@ def says_of_host(host, live):
 
 
 def says_of_selinux(look, wanted, is_new):
-    """Rules for the port of a new generation are set even where the booleans, set last, say that others are."""
+    """A new generation may have a new port, which needs a rule whatever the booleans say.
+
+    The booleans are set last, so where they are on, an earlier run has set all rules for the generation of that time.
+    """
     is_due = look["selinux"] != "disabled" and (is_new or set(wanted["booleans"]) & set(look["booleans_off"]))
     return ["let nginx reach OMERO.web under SELinux"] if is_due else []
 

@@ -30,7 +30,8 @@ from omeroweb import settings  # noqa: E402
 # Gunicorn would report READY before its workers have loaded OMERO.web: the last worker reports it instead.
 _notify_socket = os.environ.pop("NOTIFY_SOCKET", None)
 
-bind = "%s:%s" % (settings.APPLICATION_SERVER_HOST, settings.APPLICATION_SERVER_PORT)
+_host = settings.APPLICATION_SERVER_HOST
+bind = "%s:%s" % ("[%s]" % _host if ":" in _host else _host, settings.APPLICATION_SERVER_PORT)
 # A link, which gunicorn would replace.
 pidfile = os.path.realpath(os.path.join(_OMERODIR, "var", "django.pid"))
 workers = settings.WSGI_WORKERS

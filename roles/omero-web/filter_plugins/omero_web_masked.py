@@ -1,17 +1,22 @@
-"""Filter: a text as anyone may see it, such as a log that quotes OMERO.web's settings.
+"""Filter: a text as anyone may see it, such as a log that quotes OMERO.web's settings, or the address of a package.
 
-Masked are the values of secrets, the texts inside of lists, dictionaries and JSON, and what URLs have before an @; each
-as it is and as Python, JSON and URLs write it. What a program computes from a secret, as its base64, is beyond this.
+Masked are the values of secrets, the texts inside of lists, dictionaries and JSON, each as it is and as Python, JSON
+and URLs write it; and in URLs what is before an @ and the values of arguments with a name like token. What a program
+computes from a secret, as its base64, is beyond this.
 """
 
 import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from urllib.parse import quote, unquote
 
 MASK = "********"
 USERINFO = re.compile(r"(?<=://)[^/?#\s]*(?=@)")
+ARGUMENT = re.compile(
+    r"(?i)(?<=[?&;])([^=&;#\s]*(?:auth|credential|key|passw|secret|sig|token)[^=&;#\s]*=)[^&;#\s'\"]+"
+)
 PASSWORD = re.compile(r"://[^/?#\s:]*:([^/?#\s]+)@")
 
 
@@ -36,12 +41,13 @@ def spellings(text):
     return {text, quote(text), quote(text, safe=""), json.dumps(text)[1:-1], repr(text)[1:-1]}
 
 
-def omero_web_masked(text, secrets):
+def omero_web_masked(text, secrets=MappingProxyType({})):
     values = [str(value) if type(value) is int else value for value in secrets.values()]
     hidden = {spelling for secret in texts_in(values) for spelling in spellings(secret) if spelling}
     # The longest first: another secret may be a part of it.
     pattern = "|".join(map(re.escape, sorted(hidden, key=len, reverse=True)))
-    return USERINFO.sub(MASK, re.sub(pattern, MASK, text) if pattern else text)
+    text = re.sub(pattern, MASK, text) if pattern else text
+    return ARGUMENT.sub(rf"\1{MASK}", USERINFO.sub(MASK, text))
 
 
 class FilterModule:
