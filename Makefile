@@ -85,7 +85,7 @@ test: check ## Test everything, as continuous integration does
 
 faults: export OMERO_WEB_FAULTS := all
 faults: tools ## Test every fault, as test does with some, and an interruption after every change; goes on where it was stopped
-	tests/run.py --show tests faults
+	tests/run.py --show tests faults power released
 
 bench: setup hosts ## Measure on a host of its own, each figure beside what it is to be compared with
 	mkdir -p .molecule

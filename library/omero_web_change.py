@@ -287,7 +287,7 @@ except ImportError:  # Python 2.7
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.converters import to_native
 from ansible.module_utils.omero_config import ConfigError, secret_dictionary
-from ansible.module_utils.omero_web_generation import Generation, id_of_group, id_of_user
+from ansible.module_utils.omero_web_generation import Generation, acting_as, id_of_group, id_of_user
 from ansible.module_utils.omero_web_host import (
     ACTIVATED,
     Ground,
@@ -531,7 +531,9 @@ class Transaction(object):
     def ask_probe(self, unit, began):
         target = self.target
         place = Place(self.host.path("/run/%s-probe-%d/probe.sock" % (self.name, target["number"])), False)
-        answer = self.host.get(place, self.path_of_login(), target["host"], self.params["start_timeout"])
+        # Where the service can write, its socket may be a link to one that answers to root alone.
+        with acting_as(id_of_user(self.params["user"]), id_of_group(self.params["group"])):
+            answer = self.host.get(place, self.path_of_login(), target["host"], self.params["start_timeout"])
         if answer.status != 200:
             raise Problem(
                 "its login page answered %s" % (answer.status or "nothing (%s)" % answer.reason),

@@ -11,6 +11,7 @@ import os
 import pwd
 import shutil
 import tempfile
+from contextlib import contextmanager
 
 from ansible.module_utils.common.text.converters import to_bytes, to_native
 from ansible.module_utils.omero_config import ConfigError
@@ -140,3 +141,15 @@ def id_of_user(name):
         return pwd.getpwnam(name).pw_uid
     except KeyError:
         raise Problem("the user %s does not exist on this host" % name)
+
+
+@contextmanager
+def acting_as(uid, gid):
+    """Let this process do for a while no more than a user may; it stays root's, so that this user cannot touch it."""
+    os.setegid(gid)
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)

@@ -10,10 +10,10 @@ import json
 import os
 import pwd
 import re
-import shutil
 import socket
 import stat
 import struct
+import subprocess
 import tempfile
 import time
 from collections import namedtuple
@@ -199,14 +199,27 @@ def remove_tree(path):
         sweep(directory)
     os.rename(path, leftover)
     sync_directory(directory)
-    shutil.rmtree(leftover)
+    _delete(leftover)
 
 
 def sweep(directory):
     """Remove what removals that were cut off have left."""
     for name in listing(directory):
         if name.startswith(REMOVING):
-            shutil.rmtree(os.path.join(directory, name))
+            _delete(os.path.join(directory, name))
+
+
+def _delete(path):
+    """Remove a directory and all that is in it, however deep, and nothing that a link leads to.
+
+    In generations of the first versions of the role, the service user may write. Python 2.7 could follow a link that is
+    put in the place of a directory at the wrong moment, and no Python gets to the bottom of thousands of directories.
+    """
+    process = subprocess.Popen(["rm", "--recursive", "--force", "--one-file-system", "--", path],
+                               stderr=subprocess.PIPE, cwd="/")
+    errors = process.communicate()[1]
+    if process.returncode != 0:
+        raise Problem("%s cannot be removed: %s" % (path, to_native(errors).strip()))
 
 
 # --- where the service user may write, and so may have put anything ---------------------------------------------------

@@ -8,6 +8,7 @@ __metaclass__ = type
 import re
 import socket
 import ssl
+import threading
 from collections import namedtuple
 
 try:
@@ -43,11 +44,31 @@ def host_and_port(address):
 
 
 class _Connection(HTTPConnection):
-    """A connection to a place, whatever name the request has for it."""
+    """A connection to a place, whatever name the request has for it, that ends when its time is up.
+
+    The timeout of a socket is for each of its reads: whoever says a little now and then could keep us for ever.
+    """
 
     def __init__(self, place, name, timeout):
         HTTPConnection.__init__(self, "localhost", timeout=timeout)
         self.place, self.name = place, name
+        self.handle, self.is_late = None, False
+        self.timer = threading.Timer(timeout, self.end)
+        self.timer.daemon = True
+        self.timer.start()
+
+    def end(self):
+        self.is_late = True
+        try:
+            self.handle.shutdown(socket.SHUT_RDWR)
+        except (AttributeError, EnvironmentError):
+            pass  # It was not open yet, which has the same time, or is so no longer.
+
+    def finish(self):
+        self.timer.cancel()
+        self.close()
+        if self.handle:
+            self.handle.close()
 
     def connect(self):
         if isinstance(self.place.address, tuple):
@@ -56,6 +77,8 @@ class _Connection(HTTPConnection):
             self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self.sock.settimeout(self.timeout)
             self.sock.connect(self.place.address)
+        # Its own, for that of the connection goes over to TLS, and is closed early.
+        self.handle = socket.fromfd(self.sock.fileno(), self.sock.family, self.sock.type)
         if self.place.tls:
             # The host asks itself, by a number that no certificate is for.
             context = ssl.SSLContext(getattr(ssl, "PROTOCOL_TLS_CLIENT", ssl.PROTOCOL_SSLv23))
@@ -71,17 +94,21 @@ def get_once(place, path, name, timeout):
         connection.request("GET", path, headers={"Host": name, "Connection": "close", "User-Agent": "omero-web"})
         response = connection.getresponse()
         generation = response.getheader(GENERATION) or ""
+        body = response.read(LONGEST).decode("utf-8", "replace")
+        if connection.is_late:
+            raise socket.timeout("timed out")
         return Answer(
             status=response.status,
             reason=response.reason,
             generation=int(generation) if generation.isdigit() else 0,
             location=response.getheader("Location"),
-            body=response.read(LONGEST).decode("utf-8", "replace"),
+            body=body,
         )
     except (EnvironmentError, HTTPException, ValueError) as error:
-        return Answer(0, str(error) or type(error).__name__, 0, None, "")
+        reason = "timed out" if connection.is_late else str(error) or type(error).__name__
+        return Answer(0, reason, 0, None, "")
     finally:
-        connection.close()
+        connection.finish()
 
 
 def get(place, path, name, timeout):

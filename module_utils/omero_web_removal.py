@@ -124,7 +124,8 @@ class Removal(object):
             with Ground(self.host.path(self.basedir), "var", "sessions") as sessions:
                 if os.path.lexists(sessions.at(name)):
                     clear = ["find", path, "-xdev", "-mindepth", "1", "-delete"]
-                    self.systemd.commands.run("runuser", "-u", self.user, "--", *clear, seconds=CLEARING_TIMEOUT)
+                    self.systemd.commands.run("runuser", "-u", self.user, "--", *clear,
+                                              seconds=CLEARING_TIMEOUT, quiet=True)
                     os.rmdir(sessions.at(name))
                     self.removed.append(path)
         except (Problem, OSError) as error:

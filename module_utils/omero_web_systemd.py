@@ -27,17 +27,22 @@ class Commands(object):
     """Runs the commands of a host: the one seam between what is done and what a test pretends."""
 
     def run(self, *command, **options):
-        """Run a command to its end, within so many seconds if `seconds` says how many."""
+        """Run a command to its end, within so many seconds if `seconds` says how many.
+
+        With `quiet`, nothing that it prints is read: of one that runs as the service user, others of that user could
+        keep the output open, or let it grow, for as long as they like.
+        """
         seconds = options.get("seconds")
         words = (["timeout", "--kill-after=10", str(seconds)] if seconds else []) + list(command)
         environment = dict(os.environ, LC_ALL="C", LANGUAGE="C", PATH=PATH)
+        output = open(os.devnull, "wb") if options.get("quiet") else subprocess.PIPE
         try:
-            process = subprocess.Popen(words, stdin=open(os.devnull, "rb"), stdout=subprocess.PIPE,
-                                       stderr=subprocess.PIPE, close_fds=True, cwd="/", env=environment)
+            process = subprocess.Popen(words, stdin=open(os.devnull, "rb"), stdout=output, stderr=output,
+                                       close_fds=True, cwd="/", env=environment)
         except OSError as error:
             return Done(NO_SUCH_COMMAND, "", "%s: %s" % (words[0], error.strerror))
         output, errors = process.communicate()
-        return Done(process.returncode, to_native(output), to_native(errors))
+        return Done(process.returncode, to_native(output or ""), to_native(errors or ""))
 
     def must(self, *command, **options):
         """Run a command that has to succeed; what it complains of becomes a sentence."""

@@ -46,7 +46,7 @@ def fault(what, users_see, you_see):
 def pytest_configure(config):
     config.addinivalue_line("markers", "fault(what, users_see, you_see): a row of the table of faults in the README")
     if EVERY_FAULT:
-        config.pluginmanager.register(Record("faults"))
+        config.pluginmanager.register(Record(INVENTORY.parent.name))
 
 
 def pytest_sessionstart():

@@ -22,7 +22,7 @@ UNVERIFIED = ssl._create_unverified_context()
 BLOCK = 65536
 BLOCKS = 512
 
-Failure = namedtuple("Failure", "time path status error")
+Failure = namedtuple("Failure", "time path status error title")
 
 
 class Users:

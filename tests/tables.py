@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 SPEC = ROOT / "roles/omero-web/meta/argument_specs.yml"
 SCENARIOS = ROOT / "molecule"
+# Why a test is skipped unless every fault is wanted.
+EXHAUSTIVE = "a part of `make faults`"
 
 
 def as_table(*rows):
@@ -57,8 +59,23 @@ def faults():
     os.environ.setdefault("MOLECULE_EPHEMERAL_DIRECTORY", "")
     files = [path for path in sorted(SCENARIOS.glob("*/*/test_*.py")) if "@fault(" in path.read_text()]
     tests = [test for path in files for test in runpy.run_path(str(path)).values() if hasattr(test, "pytestmark")]
-    marks = [mark.args for test in tests for mark in test.pytestmark if mark.name == "fault"]
-    return as_table(("what", "what your users see", "what you see"), *dict.fromkeys(marks))
+    rows = {}
+    for test in tests:
+        for mark in (mark for mark in test.pytestmark if mark.name == "fault"):
+            rows[mark.args] = rows.get(mark.args, True) and is_exhaustive(test)
+    marks = [(f"{what} (`make faults` alone)" if rows[what, *rest] else what, *rest) for what, *rest in rows]
+    return as_table(("what", "what your users see", "what you see"), *marks)
+
+
+def is_exhaustive(test):
+    """Tell whether a test is a part of `make faults` alone: as a whole, or with every value of a parameter."""
+    values = [mark.args[1] for mark in test.pytestmark if mark.name == "parametrize"]
+    of_values = ([getattr(value, "marks", ()) for value in some] for some in values)
+    return is_left_out(test.pytestmark) or any(all(map(is_left_out, some)) for some in of_values)
+
+
+def is_left_out(marks):
+    return any(mark.kwargs.get("reason") == EXHAUSTIVE for mark in marks if mark.name == "skipif")
 
 
 TABLES = {"variables.md": variables, "reliability.md": faults}

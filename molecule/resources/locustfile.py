@@ -21,6 +21,7 @@ PATIENCE = 10
 PERIOD = 3 * PATIENCE
 
 START = time.time() + 1
+TITLE = re.compile(r"<title>(.*?)</title>")
 STATIC_FILE = re.compile(r'(?:href|src)="(/static/[^"]+)"')
 numbers = itertools.count()
 urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
@@ -47,6 +48,7 @@ def _keep_records(environment, **_):
             "status": response.status_code,
             "seconds": response_time / 1000,
             "error": str(exception) if exception else None,
+            "title": "".join(TITLE.findall(response.text or "")) if exception else None,
         }
         records.write(json.dumps(fields) + "\n")
 

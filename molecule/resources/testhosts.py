@@ -396,6 +396,9 @@ class Host:
                         os.kill(victim, signal.SIGKILL)
             # They go one after the other; none of them is a child of this process, which could be waited for.
             time.sleep(0.05)
+        for cgroup in self.cgroups() if "index" in self.state else ():
+            for part in [*sorted(cgroup.glob("**/"), reverse=True)]:
+                part.rmdir()
 
     def destroy(self):
         """Remove the host; whatever part of it exists."""
@@ -404,13 +407,12 @@ class Host:
             for command in (["nft", "delete", "table", "ip", self.link], ["ip", "netns", "delete", self.link],
                             ["ip", "link", "delete", self.link]):  # fmt: skip
                 subprocess.run(command, capture_output=True)
-            for cgroup in self.cgroups():
-                for part in [*sorted(cgroup.glob("**/"), reverse=True)]:
-                    part.rmdir()
         if "suite" in self.state:
             share_packages(self.state["suite"], self.upper / ARCHIVES)
-        if self.root.is_mount():
-            run("umount", self.root)
+        # A test may have put disks into it; what is mounted last goes first.
+        mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+        for mount in reversed([mount for mount in mounts if Path(mount).is_relative_to(self.directory)]):
+            run("umount", mount)
         shutil.rmtree(self.directory, ignore_errors=True)
 
 

@@ -7,9 +7,11 @@ __metaclass__ = type
 
 import fcntl
 import fnmatch
+import grp
 import hashlib
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -960,6 +962,21 @@ def test_what_is_not_the_services_stays_so(world):
     assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (0, 0o711)
 
 
+def test_the_socket_of_a_trial_is_asked_as_the_service(world, monkeypatch):
+    # On real hosts it may be a link to a socket that answers to root alone.
+    asked = []
+
+    def get(place, path, name, timeout):
+        if not isinstance(place.address, tuple):
+            asked.append((os.geteuid(), os.getegid()))
+        return World.get(world, place, path, name, timeout)
+
+    monkeypatch.setattr(world, "get", get)
+    world.make(1)
+    assert asked == [(pwd.getpwnam("nobody").pw_uid, grp.getgrnam("daemon").gr_gid)]
+    assert (os.geteuid(), os.getegid()) == (0, 0)
+
+
 def test_sessions_that_lead_elsewhere_are_not_removed(live, tmp_path):
     (tmp_path / "django-4.2").mkdir()
     shutil.rmtree(live.path(BASEDIR, "var/sessions"))
@@ -967,6 +984,38 @@ def test_sessions_that_lead_elsewhere_are_not_removed(live, tmp_path):
     result = live.change(live.params(1, make=None, hand_over=False, remove=without(sessions=["django-4.2"])))
     assert (tmp_path / "django-4.2").is_dir()
     assert "is not a directory, but a link" in result["remarks"][0]
+
+
+def test_very_deep_directories_are_removed(tmp_path):
+    path = str(tmp_path / "7")
+    os.mkdir(path)
+    below = os.open(path, os.O_RDONLY)
+    (tmp_path / "decoy").mkdir()
+    for _ in range(1200):
+        directory = "/proc/self/fd/%d/x" % below
+        os.mkdir(directory)
+        os.symlink(str(tmp_path / "decoy"), directory + "y")
+        above, below = below, os.open(directory, os.O_RDONLY)
+        os.close(above)
+    os.close(below)
+    omero_web_host.remove_tree(path)
+    assert os.listdir(str(tmp_path)) == ["decoy"]
+
+
+def test_what_cannot_be_removed(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "rm").write_text(u"#!/bin/sh\necho no luck >&2\nexit 1\n")
+    (tmp_path / "rm").chmod(0o755)
+    (tmp_path / "7").mkdir()
+    with pytest.raises(omero_web_host.Problem, match="cannot be removed: no luck"):
+        omero_web_host.remove_tree(str(tmp_path / "7"))
+
+
+def test_a_command_whose_output_somebody_keeps_open(tmp_path):
+    pid = tmp_path / "pid"
+    done = Commands().run("sh", "-c", "sleep 60 & echo $! > %s; echo anything" % pid, seconds=30, quiet=True)
+    assert done == Done(0, "", "")
+    os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
 # --- the lock ---------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 
 import pytest
 from ansible.module_utils.omero_web_http import Answer, Place, get, get_once, host_and_port, place_of
@@ -72,6 +73,21 @@ def tcp_place(server, monkeypatch):
     return Place(server.server_address, False)
 
 
+@pytest.fixture(name="certificate", scope="module")
+def certificate_of_another_name(tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("tls") / "self-signed.pem")
+    with open(os.devnull, "w") as nothing:
+        subprocess.check_call(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=other",
+                               "-keyout", path, "-out", path], stdout=nothing, stderr=nothing)
+    return path
+
+
+def with_tls(listening, certificate):
+    context = ssl.SSLContext(getattr(ssl, "PROTOCOL_TLS_SERVER", ssl.PROTOCOL_SSLv23))
+    context.load_cert_chain(certificate)
+    return context.wrap_socket(listening, server_side=True)
+
+
 def test_answer(place):
     assert get_once(place, "/", NAME, 5) == Answer(200, "OK", 7, None, "/ of " + NAME)
     assert get_once(place, "/odd", NAME, 5).generation == 0
@@ -92,6 +108,36 @@ def test_nobody_answers(server, place):
     assert "refused" in answer.reason
 
 
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("start", [b"", b"HTTP/1.0 200 OK\r\n", b"HTTP/1.0 200 OK\r\nOmero-Web-Generation: 7\r\n\r\n"])
+def test_answer_that_does_not_end(start, tls, certificate):
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(1)
+    if tls:
+        listening = with_tls(listening, certificate)
+
+    def answer():
+        connection = listening.accept()[0]
+        try:
+            connection.sendall(start)
+            for _ in range(600):
+                # A header, or the body: more comes before anybody could call it late.
+                connection.sendall(b"x: 1\r\n"[_ % 6:_ % 6 + 1])
+                time.sleep(0.1)
+        except EnvironmentError:
+            pass
+        connection.close()
+
+    thread = threading.Thread(target=answer)
+    thread.daemon = True
+    thread.start()
+    answer = get_once(Place(listening.getsockname(), tls), "/", NAME, 0.5)
+    assert (answer.status, answer.generation) == (0, 0)
+    assert answer.reason == "timed out"
+    listening.close()
+
+
 def test_unix_socket(tmp_path):
     path = str(tmp_path / "socket")
     server = served(UnixServer(path, Handler))
@@ -101,15 +147,9 @@ def test_unix_socket(tmp_path):
     assert get(Place(str(tmp_path / "none"), False), "/", NAME, 5).status == 0
 
 
-def test_certificate_of_another_name(tmp_path):
-    path = str(tmp_path / "self-signed.pem")
-    with open(os.devnull, "w") as nothing:
-        subprocess.check_call(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=other",
-                               "-keyout", path, "-out", path], stdout=nothing, stderr=nothing)
+def test_certificate_of_another_name(certificate):
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    context = ssl.SSLContext(getattr(ssl, "PROTOCOL_TLS_SERVER", ssl.PROTOCOL_SSLv23))
-    context.load_cert_chain(path)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.socket = with_tls(server.socket, certificate)
     served(server)
     assert get(Place(server.server_address, True), "/", NAME, 5).generation == 7
     server.shutdown()

@@ -1,19 +1,32 @@
 """Faults, each injected for real: the site serves what it served, the run names the cause, the next one succeeds."""
 
+import fcntl
 import json
 import os
+import random
+import re
+import runpy
 import signal
+import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from conftest import EVERY_FAULT, USER, exhaustive, fault, wait_until
+from conftest import EVERY_FAULT, INVENTORY, PROJECT, USER, exhaustive, fault, wait_until
+
+testhosts = SimpleNamespace(**runpy.run_path(str(PROJECT / "molecule/resources/testhosts.py")))
 
 # Something to do for a run that is to meet with a fault.
 CHANGE = {"omero_web_threads": 2}
+ANOTHER_SITE = {"omero_web_server_names": ["faults.example.org"]}
 
 NOTHING = "nothing"
-BRIEFLY = "a maintenance page, for a second or two"
+BRIEFLY = "the maintenance page or a broken download for what was in hand; the rest waits until it has started"
+IN_HAND = "at most, a broken answer to the request in hand"
+MAINTENANCE = 502, "OMERO.web is being maintained"
 
 
 @pytest.fixture(autouse=True)
@@ -24,9 +37,15 @@ def visited(request, users, play, login):
         code, output = play()
     assert code == 0, output
     assert login().status == 200
-    if request.node.get_closest_marker("fault").args[1] == NOTHING:
+    users_see = request.node.get_closest_marker("fault").args[1]
+    if users_see == NOTHING:
         assert those.failures == []
         assert those.download.is_complete, those.download.error
+    if users_see == IN_HAND:
+        # The worker may have had the download.
+        assert len(those.failures) + (not those.download.is_complete) <= 1
+    if users_see == BRIEFLY:
+        assert {(failure.status, failure.title) for failure in those.failures} <= {MAINTENANCE}, those.failures
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +71,7 @@ def fails(refused, live, variables):
         assert live() == before
         for secret in variables["omero_web_secrets"].values():
             assert secret not in output
+        return output
 
     return fails
 
@@ -77,9 +97,23 @@ def next_one_broken(generations, planted):
 
     def next_one_broken():
         unit = f"omero-web@{generations()[-1] + 1}.service"
-        return planted(f"/etc/systemd/system/{unit}.d/broken.conf", "[Service]\nExecStartPre=/bin/false")
+        # What it says is no text, but for a part.
+        says = "/bin/sh -c 'printf \"\\\\377\\\\033[2Jno luck\\\\n\"; exit 1'"
+        return planted(f"/etc/systemd/system/{unit}.d/broken.conf", f"[Service]\nExecStartPre={says}")
 
     return next_one_broken
+
+
+@pytest.fixture
+def installed(host):
+    """Tell what is installed of OMERO.web's units and its nginx site, and where it listens."""
+
+    def installed():
+        files = host.check_output("cd /etc && sha256sum nginx/conf.d/omero-web.conf systemd/system/omero-web*.socket")
+        listening = host.check_output("systemctl show --property=Id,ActiveState,Listen 'omero-web*.socket'")
+        return files, listening, host.check_output("nginx -T -q | sha256sum")
+
+    return installed
 
 
 @pytest.fixture
@@ -112,7 +146,7 @@ def killed(host, main_pid):
     return killed
 
 
-@fault("a worker of gunicorn is killed", "at most, a broken answer to the request in hand", "gunicorn starts another")
+@fault("a worker of gunicorn is killed", IN_HAND, "gunicorn starts another")
 def test_a_worker_is_killed(host, main_pid):
     def workers():
         return host.check_output("pgrep --parent %s", main_pid()).split()
@@ -144,9 +178,12 @@ def test_stale_pid_file(killed, login, host, main_pid, basedir):
     NOTHING,
     "the reason and the end of the log; the previous generation, its nginx site and its socket are back",
 )
-def test_unit_that_does_not_start(fails, next_one_broken, generations, refused, play, live):
+def test_unit_that_does_not_start(fails, next_one_broken, installed, generations, refused, play, live):
+    before = installed()
     with next_one_broken():
-        fails("could not be put live: systemctl start omero-web@", **CHANGE)
+        output = fails("could not be put live: systemctl start omero-web@", **CHANGE, **ANOTHER_SITE)
+    assert "no luck" in output
+    assert installed() == before
     back_to_it = {"playbook": "playbooks/rollback.yml", "omero_web_generation": generations()[-1]}
     refused("which failed (omero_web_rollback_to_failed would try it again)", **back_to_it)
     code, output = play(omero_web_rollback_to_failed=True, **back_to_it)
@@ -156,9 +193,11 @@ def test_unit_that_does_not_start(fails, next_one_broken, generations, refused, 
 
 @exhaustive
 @fault("a unit that does not start with another port for OMERO.web", BRIEFLY, "the same; the old port is back, too")
-def test_unit_that_does_not_start_on_another_port(fails, next_one_broken, killed, login):
+def test_unit_that_does_not_start_on_another_port(fails, next_one_broken, installed, killed, login):
+    before = installed()
     with next_one_broken():
-        fails("could not be put live: ", omero_web_config={"omero.web.application_server.port": 4090})
+        fails("could not be put live: ", omero_web_config={"omero.web.application_server.port": 4090}, **ANOTHER_SITE)
+    assert installed() == before
     wait_until(lambda: login().status == 200)
     killed()
     wait_until(lambda: login().status == 200)
@@ -371,6 +410,88 @@ def test_interrupted_change(cut_off, moment, victim, login):
     assert login().status == 200
 
 
+@pytest.fixture
+def inside():
+    """The files of the host, as its own processes see them, whatever becomes of the connection."""
+    (machine,) = testhosts.Group(INVENTORY.parent.name).hosts()
+    return Path(f"/proc/{machine.members()[0]}/root")
+
+
+@pytest.fixture
+def is_changing(inside):
+    """Tell whether a process changes the host."""
+
+    def is_changing():
+        try:
+            # A reboot takes the file away.
+            with (inside / "run/omero-web.lock").open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except (BlockingIOError, FileNotFoundError) as error:
+            return isinstance(error, BlockingIOError)
+        return False
+
+    return is_changing
+
+
+@contextmanager
+def packets_are_dropped(address):
+    """Let no packet of a connection with the host through, so that neither end hears that it is over."""
+    table = "omeroweb-faults"
+    rules = f"""
+    add table ip {table}
+    add chain ip {table} to {{ type filter hook output priority 0; }}
+    add chain ip {table} from {{ type filter hook input priority 0; }}
+    add rule ip {table} to ip daddr {address} tcp dport 22 drop
+    add rule ip {table} from ip saddr {address} tcp sport 22 drop
+    """
+    subprocess.run(["nft", "--file", "-"], input=rules, text=True, check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["nft", "delete", "table", "ip", table], check=True)
+
+
+PORT = {"omero_web_config": {"omero.web.application_server.port": 4090}}
+TLS = {"omero_web_tls_certificate": "self-signed"}
+# How the controller goes: it is killed, somebody presses Ctrl-C, or its packets get lost.
+GONE = [signal.SIGKILL, signal.SIGINT, None]
+VANISHED = "the controller or its connection is gone, in an upgrade, a rollback or a change of port, prefix or TLS"
+
+
+@fault(VANISHED, NOTHING, "the host finishes or undoes the change by itself; the next run finishes the job")
+@pytest.mark.parametrize("how", [pytest.param(how, marks=exhaustive) for how in GONE[:-1]] + GONE[-1:], ids=str)
+@pytest.mark.parametrize(
+    "playbook, wanted",
+    [
+        pytest.param("site", {"omero_web_packages": None, **CHANGE}, marks=exhaustive, id="upgrade"),
+        pytest.param("rollback", {}, marks=exhaustive, id="rollback"),
+        pytest.param("site", PORT, id="port"),
+        pytest.param("site", {"omero_web_prefix": "/omero"}, marks=exhaustive, id="prefix"),
+        pytest.param("site", TLS, marks=exhaustive, id="TLS"),
+    ],
+)
+def test_controller_that_is_gone(
+    start_play, play, packages, variables, host, inside, is_changing, how, playbook, wanted
+):
+    if "omero_web_packages" in wanted:
+        # In words that no run had before: a release that has to be built.
+        wanted = {**wanted, **packages(f"sqlparse>0.0.{time.time_ns()}")}
+    process = start_play(f"playbooks/{playbook}.yml", **wanted)
+    wait_until(is_changing, seconds=300)
+    seconds = random.uniform(0, 5)
+    print(f"gone after {seconds:.3f} s")
+    time.sleep(seconds)
+    with packets_are_dropped(variables["ansible_host"]) if how is None else nullcontext():
+        if how is not None:
+            os.killpg(process.pid, how)
+        wait_until(lambda: not is_changing(), seconds=120)
+        # Even then, nobody on the host hears of the end of a connection that was lost.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    number = int(os.readlink(inside / "opt/omero/web/current").rpartition("/")[2])
+    assert host.check_output("systemctl is-active omero-web@%s.service", str(number)) == "active"
+
+
 @fault(
     "a trial that an interrupted run left",
     NOTHING,
@@ -477,10 +598,14 @@ def test_reboot_during_a_run(play, cut_off, login):
     "pages that are loaded already, without scripts and styles",
     "the next run builds it again",
 )
-def test_deleted_release(host, basedir, play):
+def test_deleted_release(host, basedir, play, login, ask):
+    (file,) = re.findall(r'href="(/static/[^"?]+\.css)', login().body.decode())[:1]
+    assert ask(file).status == 200
     host.check_output("rm -r $(readlink --canonicalize %s/current/release)", basedir)
+    assert (login().status, ask(file).status) == (200, 404)
     code, output = play()
     assert code == 0, output
+    assert ask(file).status == 200
 
 
 @fault("somebody edits config.xml", NOTHING, "the next run makes a generation of what your variables want")

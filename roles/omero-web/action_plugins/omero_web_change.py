@@ -35,6 +35,8 @@ def worded(outcome, number, basedir, suspects, reason, tail):
         elif outcome["status"]:
             log = f"The reason is in {basedir}/var/log/OMEROweb.log there."
             lines += [f"Its login page answered {outcome['status']}. {log}{where} The end of its log:", tail]
+        elif reason.startswith("its login page"):
+            lines += [f"{reason[0].upper()}{reason[1:]}.{where} The end of its log:", tail]
         else:
             lines += [f"It did not start.{where} The end of its log:", tail]
     else:
