@@ -44,13 +44,12 @@ hosts:
 	tests/install-tools.sh controller hosts
 
 demo-hosts: hosts
-	$(TESTHOSTS) up demo $(foreach number,$(shell seq $(HOSTS)),demo-$(number)=$(SUITE)) > inventory/demo/hosts.yml
+	$(PYTHON) tests/demo.py up $(HOSTS) $(SUITE)
 
 demo: hosts ## Run a real OMERO.web on throwaway hosts (SUITE=bookworm|bullseye|trixie HOSTS=n)
 	$(MAKE) --no-print-directory --jobs=2 setup demo-hosts
-	ansible-playbook --inventory inventory/demo playbooks/site.yml
-	@echo; echo "OMERO.web is at:"; \
-	sed -n 's|.*"ansible_host": "\(.*\)".*|  http://\1/|p' inventory/demo/hosts.yml; \
+	ansible-playbook --inventory inventory/demo playbooks/site.yml molecule/resources/omero-server.yml
+	@echo; $(PYTHON) tests/demo.py show; \
 	echo "Change inventory/demo/group_vars/omero_web.yml, then: .venv/bin/ansible-playbook playbooks/site.yml"; \
 	echo "Remove it all with: make demo-down"
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 from collections import namedtuple
 from contextlib import contextmanager
@@ -14,7 +15,9 @@ from urllib.parse import urljoin, urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 import pytest
+import testinfra
 import yaml
+from clients import UNIT, User
 from record import Record
 from traffic import UNVERIFIED, Users
 
@@ -23,6 +26,8 @@ DEFAULTS = PROJECT / "roles/omero-web/defaults/main.yml"
 INVENTORY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "hosts.yml"
 LOAD_REPORT = INVENTORY.with_name("load.jsonl")
 USER = 7
+# What the stand-in for OMERO.server has, tests may know.
+sys.path.insert(0, str(PROJECT / "tests/omero-server"))
 
 Answer = namedtuple("Answer", "status headers body")
 
@@ -287,3 +292,54 @@ def live(host, basedir):
 def generations(host, basedir):
     """Tell the numbers of the generations on disk, now."""
     return lambda: sorted(int(name) for name in host.check_output("ls %s/generations", basedir).split())
+
+
+@pytest.fixture(scope="session")
+def stand_in():
+    """The host of the stand-in for OMERO.server."""
+    return testinfra.get_hosts(["ansible://omero_server"], ansible_inventory=str(INVENTORY), sudo=True)[0]
+
+
+@pytest.fixture(scope="session")
+def world():
+    """What the stand-in has."""
+    from stand_in.world import World
+
+    return World()
+
+
+@pytest.fixture
+def guest(site):
+    return User(site)
+
+
+@pytest.fixture
+def passwords(variables):
+    return variables["omero_server_passwords"]
+
+
+@pytest.fixture
+def researcher(site, passwords):
+    user = User(site)
+    assert user.log_in("researcher", passwords["researcher"]).headers["Location"] == "/webclient/"
+    return user
+
+
+@pytest.fixture
+def switch(stand_in):
+    """Set the switches of the stand-in, which are taken back in the end."""
+
+    def switch(*words):
+        stand_in.check_output("omero-server-stand-in switch " + " ".join(words))
+
+    yield switch
+    switch()
+
+
+@pytest.fixture
+def stopped_server(stand_in):
+    """No OMERO.server, for the time of the test."""
+    stand_in.check_output(f"systemctl stop {UNIT}")
+    yield
+    stand_in.check_output(f"systemctl start {UNIT}")
+    wait_until(lambda: stand_in.socket("tcp://0.0.0.0:4064").is_listening)

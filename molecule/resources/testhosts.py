@@ -9,10 +9,11 @@ A scenario may keep the files of its converged hosts, for a host of another scen
 What is kept serves as long as what it was made from (the role, the scenario, the tree) is the same.
 
     testhosts.py tree SUITE...             make the trees that hosts are laid over
-    testhosts.py up GROUP NAME=SUITE[:SCENARIO]...
+    testhosts.py up GROUP NAME=SUITE[:SCENARIO][@ROLE]...
                                            boot them and print their Ansible inventory; a host starts
                                            from what SCENARIO kept, or from a bare tree if there is
-                                           nothing that serves
+                                           nothing that serves, and is in Ansible's group ROLE, which
+                                           is omero_web if there is none
     testhosts.py keep GROUP                keep the files of its hosts as they are now
     testhosts.py kept SCENARIO             what of it serves, one line for each suite
     testhosts.py down GROUP                remove every trace of the group; what is cached stays
@@ -430,19 +431,22 @@ class Group:
         return [Host(self, entry.name) for entry in sorted(self.directory.glob("*")) if entry.is_dir()]
 
     def up(self, origins):
-        """Boot a host of each {name: (suite, scenario to start from)}, afresh; return their inventory."""
+        """Boot a host of each {name: (suite, scenario to start from, role)}, afresh; return their inventory."""
         self.down()
         self.directory.mkdir(parents=True, mode=0o700)
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "omero-web test hosts", "-f", self.key)
         hosts = [Host(self, name) for name in origins]
         for host in hosts:
-            host.create(*origins[host.name])
+            host.create(*origins[host.name][:2])
             host.boot()
         self.known_hosts.write_text("".join(host.known_host() for host in hosts))
         for host in hosts:
             host.wait()
-        reach = {host.name: {**host.reach(), "starts_from": host.state["starts_from"]} for host in hosts}
-        return {"omero_web": {"hosts": reach}}
+        inventory = {}
+        for host in hosts:
+            members = inventory.setdefault(origins[host.name][2], {"hosts": {}})["hosts"]
+            members[host.name] = {**host.reach(), "starts_from": host.state["starts_from"]}
+        return inventory
 
     def keep(self):
         return "\n".join(host.keep() for host in self.hosts())
@@ -463,11 +467,12 @@ def taken_indexes():
 
 
 def origin_of_host(text):
-    name, equals, origin = text.partition("=")
+    name, equals, rest = text.partition("=")
+    origin, at, role = rest.partition("@")
     suite, _, scenario = origin.partition(":")
-    if not (name and equals and suite):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=SUITE or NAME=SUITE:SCENARIO, as in demo-1=bookworm")
-    return name, (suite, scenario)
+    if not (name and equals and suite) or (at and not role):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=SUITE[:SCENARIO][@ROLE], as in demo-1=bookworm")
+    return name, (suite, scenario, role or "omero_web")
 
 
 def main():
@@ -475,7 +480,7 @@ def main():
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up")
     up.add_argument("group")
-    up.add_argument("hosts", nargs="+", type=origin_of_host, metavar="NAME=SUITE[:SCENARIO]")
+    up.add_argument("hosts", nargs="+", type=origin_of_host, metavar="NAME=SUITE[:SCENARIO][@ROLE]")
     for command in ("keep", "down"):
         commands.add_parser(command).add_argument("group")
     commands.add_parser("tree").add_argument("suites", nargs="+", metavar="SUITE")

@@ -25,6 +25,7 @@ import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, 'library'))
+sys.path.insert(0, os.path.join(ROOT, 'tests', 'omero-server'))
 
 import ansible.module_utils  # noqa: E402
 

@@ -102,3 +102,19 @@ def test_a_kept_host_serves_until_what_it_was_made_from_changes(tmp_path, monkey
     with (tmp_path / changed).open("a") as file:
         file.write("\n")
     assert (digest() == before) is serves
+
+
+@pytest.mark.parametrize(("text", "origin"), [
+    ("demo-1=bookworm", ("demo-1", ("bookworm", "", "omero_web"))),
+    ("a=trixie:default", ("a", ("trixie", "default", "omero_web"))),
+    ("a=bookworm@omero_server", ("a", ("bookworm", "", "omero_server"))),
+    ("a=bookworm:default@omero_server", ("a", ("bookworm", "default", "omero_server"))),
+])  # fmt: skip
+def test_what_a_host_starts_from_and_is_for(text, origin):
+    assert testhosts.origin_of_host(text) == origin
+
+
+@pytest.mark.parametrize("text", ["demo-1", "=bookworm", "demo-1=", "demo-1=@omero_server", "demo-1=bookworm@"])
+def test_host_without_a_suite_is_refused(text):
+    with pytest.raises(testhosts.argparse.ArgumentTypeError, match="is not NAME=SUITE"):
+        testhosts.origin_of_host(text)

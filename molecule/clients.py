@@ -1,0 +1,35 @@
+"""Users who log in to a site by OMERO.web's own form, for tests of what they get; without a browser."""
+
+import re
+
+import requests
+
+LOGIN = "/webclient/login/"
+UNIT = "omero-server-stand-in.service"
+
+
+class User:
+    """Somebody with cookies of their own, who asks for one thing after the other."""
+
+    def __init__(self, site):
+        self.site, self.session = site, requests.Session()
+
+    def get(self, path, **options):
+        return self.session.get(self.site + path, timeout=60, **options)
+
+    def post(self, path, **data):
+        headers = {"Referer": self.site, "X-CSRFToken": self.session.cookies["csrftoken"]}
+        return self.session.post(self.site + path, data=data, headers=headers, timeout=60, allow_redirects=False)
+
+    def log_in(self, name, password):
+        """By OMERO.web's own form; its answer."""
+        self.get(LOGIN)
+        return self.post(LOGIN, username=name, password=password, server="1")
+
+    def is_logged_in(self):
+        return self.get("/webclient/", allow_redirects=False).status_code == 200
+
+
+def complaint(answer):
+    """What a login page says is wrong."""
+    return re.sub(r"\s+", " ", re.search(r'class="error">(.*?)<', answer.text, re.S)[1]).strip()

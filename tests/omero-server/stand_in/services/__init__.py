@@ -1,0 +1,1 @@
+"""What OMERO.web calls, one file for each group of services."""
