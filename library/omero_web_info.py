@@ -197,6 +197,20 @@ service:
   type: dict
   returned: always
   sample: {basedir: /opt/omero/web, user: omero-web, group: omero-web}
+neighbours:
+  description:
+    - The other instances of OMERO.web that the role installed - the C(name) of each, where it is and whose; the
+      C(address) of the one that is live; and C(sites), what that has nginx listen for, as C(ports) and C(server_names).
+  type: list
+  elements: dict
+  returned: always
+  sample:
+    - name: omero-web-public
+      basedir: /opt/omero/public
+      user: omero-public
+      group: omero-public
+      address: 127.0.0.1:4081
+      sites: [{ports: [80], server_names: [public.example.org]}]
 astray:
   description: Paths where files of the live generation are installed, and that differ from what it has.
   type: list
@@ -266,13 +280,23 @@ from ansible.module_utils.facts.system.distribution import DistributionFactColle
 from ansible.module_utils.facts.system.platform import PlatformFactCollector
 from ansible.module_utils.facts.system.python import PythonFactCollector
 from ansible.module_utils.facts.system.service_mgr import ServiceMgrFactCollector
-from ansible.module_utils.omero_web_host import MANIFEST, generations, linked_generation, listing, read_json
+from ansible.module_utils.omero_web_host import (
+    MANIFEST,
+    address_of,
+    generations,
+    linked_generation,
+    listing,
+    read_json,
+)
 from ansible.module_utils.omero_web_http import get_once, place_of
+from ansible.module_utils.omero_web_units import UNITS, is_socket_of
 
 # What generations share, some of it written by the service: of these names nothing but directories, and one file.
 SHARED = re.compile(r"var(/log|/sessions(/django-\d+\.\d+)?|/django_secret_key)?\Z")
 SHARED_FILE = "var/django_secret_key"
 A_FILE, A_DIRECTORY, A_LINK, ANOTHER = "a file", "a directory", "a link", "neither a file nor a directory"
+# The unit of a generation, of whichever instance.
+GENERATION_UNIT = re.compile(r"(omero-web(?:-[a-z][a-z0-9]*)?)@([1-9][0-9]*)\.service\Z")
 DIGEST = "config.digest"
 LOGIN_PAGE = "/webclient/login/"
 # Python 2.7 has no name for it.
@@ -390,13 +414,35 @@ def shared(basedir):
     return sorted(os.path.basename(path) for path in sessions), misplaced
 
 
-def service(directory="/etc/systemd/system"):
-    """Return what the newest unit of a generation says of it, whichever basedir that generation is in."""
-    units = [name for name in listing(directory) if re.match(r"omero-web@[1-9][0-9]*\.service\Z", name)]
-    newest = max(units, key=lambda name: int(re.sub("[^0-9]", "", name))) if units else ""
-    found = re.findall(r"(?m)^(WorkingDirectory|User|Group)=(.+?)(?:/generations/%i)?$", read(directory, newest))
+def services(directory=UNITS):
+    """Return what the newest unit of each instance says of it, whichever basedir it is in."""
+    newest = {}
+    for found in filter(None, map(GENERATION_UNIT.match, listing(directory))):
+        newest[found.group(1)] = max(int(found.group(2)), newest.get(found.group(1), 0))
+    found = dict((name, service(directory, name, number)) for name, number in newest.items())
+    # A unit that a power cut has emptied says nothing.
+    return dict((name, known) for name, known in found.items() if known)
+
+
+def service(directory, name, number):
+    text = read(directory, "%s@%d.service" % (name, number))
+    found = re.findall(r"(?m)^(WorkingDirectory|User|Group)=(.+?)(?:/generations/%i)?$", text)
     names = {"WorkingDirectory": "basedir", "User": "user", "Group": "group"}
     return dict((names[directive], value) for directive, value in found)
+
+
+def neighbour(name, service):
+    """Return what belongs to another instance: as its newest unit says, and where its live generation answers."""
+    live = os.path.join(service["basedir"], "current")
+    servers = re.split(r"(?m)^\s*server\s*\{", read(live, "nginx.conf"))[1:]
+    return dict(service, name=name, address=address_of(live), sites=[site_of(server) for server in servers])
+
+
+def site_of(server):
+    """Return the ports and the names of a server of nginx."""
+    ports = re.findall(r"(?m)^\s*listen\s+(?:\S*:)?(\d+)\b", server)
+    names = " ".join(re.findall(r"(?m)^\s*server_name\s+([^;]+);", server)).split()
+    return {"ports": sorted(set(map(int, ports))), "server_names": names}
 
 
 def wheels(basedir):
@@ -531,7 +577,9 @@ def look(module):
     described = dict((path, description(path)) for path in module.params["paths"])
     # Patterns match loaded units only, and a generation that waits for a boot is not loaded.
     patterns = ("@*.service", "-probe@*.service", "-build-*.service", "*.socket", ".target", "@%d.service" % current)
-    units = [name + pattern for pattern in patterns]
+    units = commands.units([name + pattern for pattern in patterns] + module.params["units"])
+    others = services()
+    own = others.pop(name, {})
     return dict(
         ansible_facts=facts_of_system(module),
         pythons=commands.pythons(module.params["pythons"]),
@@ -547,12 +595,13 @@ def look(module):
         wheels=wheels(basedir),
         sessions=sessions,
         misplaced=misplaced,
-        service=service(),
+        service=own,
+        neighbours=[neighbour(name, other) for name, other in sorted(others.items())],
         paths=dict((path, found) for path, found in described.items() if found),
         missing_files=[path for path in module.params["files"] if not os.path.isfile(path)],
         matched=[path for path, pattern in sorted(module.params["patterns"].items()) if has_part(path, pattern)],
         astray=astray(live, manifest.get("installed", {})),
-        units=commands.units(units + module.params["units"]),
+        units=dict(one for one in units.items() if not one[0].endswith(".socket") or is_socket_of(name, one[0])),
         configuration_is_wanted=is_configured(live, module.params["configuration"]),
         answer=answer_of(manifest["url"], manifest["host"], module.params["timeout"])
         if "host" in manifest

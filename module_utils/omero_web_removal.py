@@ -19,7 +19,7 @@ from ansible.module_utils.omero_web_host import (
     remove_file,
     remove_tree,
 )
-from ansible.module_utils.omero_web_units import UNITS
+from ansible.module_utils.omero_web_units import UNITS, is_socket_of
 
 SESSIONS = re.compile(r"django-\d+\.\d+\Z")
 # The service user may have put more there than can be removed in a while.
@@ -69,7 +69,7 @@ class Removal(object):
     def refuse_unit(self, path, in_use):
         directory, name = os.path.split(path)
         number = self.units.number_of(name)
-        is_socket = name.startswith(self.units.name) and name.endswith(".socket")
+        is_socket = is_socket_of(self.units.name, name)
         socket = self.units.sockets().get(name) if is_socket else None
         is_gone = is_socket and not os.path.lexists(self.host.path(path))
         if directory != UNITS or not (number or socket or is_gone):

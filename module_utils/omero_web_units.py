@@ -14,6 +14,14 @@ UNITS = "/etc/systemd/system"
 RUNNING = ("active", "activating", "reloading")
 
 
+def is_socket_of(name, unit):
+    """Tell whether a unit is a socket of the OMERO.web of that name, and not of an instance whose name goes on.
+
+    One for an address other than the first has that in its name. Each has a colon, and no name of an instance has.
+    """
+    return re.match(re.escape(name) + r"(-[0-9A-Za-z.]*:[0-9A-Za-z.:]+)?\.socket\Z", unit) is not None
+
+
 class Units(object):
     """The units of the generations of one OMERO.web, which all begin with its name."""
 
@@ -53,7 +61,7 @@ class Units(object):
         """Return the states of the sockets of generations: those whose unit names a service of one."""
         ours = []
         for name in listing(self.host.path(UNITS)):
-            if name.startswith(self.name) and name.endswith(".socket"):
+            if is_socket_of(self.name, name):
                 text = (read(self.host.path(UNITS, name)) or b"").decode("utf-8", "replace")
                 if any(self.number_of(service) for service in re.findall(r"(?m)^Service=(\S+)", text)):
                     ours.append(name)

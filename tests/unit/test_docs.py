@@ -27,6 +27,10 @@ def blocks():
                 line = text.count("\n", 0, block.start()) + 1
                 content = PART.sub(64 * "a", WHOLE.sub("/path", content))
                 yield pytest.param(yaml.safe_load(content), id=f"{path.name}:{line}")
+            elif content.startswith("omero_web:"):
+                for name, variables in yaml.safe_load(content)["omero_web"]["hosts"].items():
+                    own = {key: value for key, value in (variables or {}).items() if not key.startswith("ansible_")}
+                    yield pytest.param(own, id=f"{path.name}:{name}")
 
 
 @pytest.mark.parametrize("variables", list(blocks()))

@@ -18,6 +18,10 @@ SPEC = {name: option for entry_point in ENTRY_POINTS for name, option in entry_p
 ACTION = ROLE / "action_plugins/omero_web_arguments.py"
 arguments = SimpleNamespace(**runpy.run_path(str(ACTION)))
 SECRET = "hunter2"
+A_WORD = (
+    "a word of at most 16 small letters and digits, such as public, but none of boot, build, change, clearsessions, "
+    "json, logs, probe, redis, web, or empty"
+)
 
 
 def problems(name, value):
@@ -76,6 +80,8 @@ def test_constraints_are_on_variables_that_exist():
         ),
         ("omero_web_servers", [{"host": "wss://omero.example.org/omero-ws", "name": "websockets"}]),
         ("omero_web_servers", [{"host": "tcp://192.0.2.10:14063", "name": "plain"}]),
+        ("omero_web_instance", "public"),
+        ("omero_web_instance", "logs2" + 11 * "a"),
         ("omero_web_prefix", "/omero/web"),
         ("omero_web_redis_url", "redis://:hunter2@redis.example.org:6379/0"),
         ("omero_web_redis_url", "rediss://web:p%40ss@[::1]/1?ssl_cert_reqs=required"),
@@ -159,6 +165,8 @@ def test_values_that_do_not_go_together(values, sentence):
             "text",
             "a URL as redis://:password@host:6379/0, rediss://… or unix:///path?db=0, or empty",
         ),
+        *(("omero_web_instance", name, f'"{name}"', A_WORD) for name in ("Public", "my-site", "2nd", "a_b", 17 * "a")),
+        *(("omero_web_instance", name, f'"{name}"', A_WORD) for name in ("probe", "boot", "redis", "web", "json")),
         ("omero_web_prefix", "omero", '"omero"', "a path such as /omero, without a slash at its end, or empty"),
         ("omero_web_prefix", "/omero/", '"/omero/"', "a path such as /omero, without a slash at its end, or empty"),
         ("omero_web_worker_class", "eventlet", '"eventlet"', "one of sync, gevent"),

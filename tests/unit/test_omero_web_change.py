@@ -758,13 +758,22 @@ def test_socket_that_systemd_lost(live):
     live.serves(2)
 
 
-def test_sockets_of_other_sites_are_left_alone(live):
-    live.put("/etc/systemd/system/omero-web-public.socket",
-             "ListenStream=127.0.0.1:5000\nService=omero-web-public@1.service")
-    live.start("omero-web-public.socket")
-    live.active.add("omero-web-public@1.service")
+def test_another_instance_is_left_alone(live):
+    sockets = {"omero-web-public.socket": "127.0.0.1:5000", "omero-web-public-127.0.0.1:4090.socket": "127.0.0.1:4090"}
+    for name, address in sockets.items():
+        live.put("/etc/systemd/system/" + name, "ListenStream=%s\nService=omero-web-public@1.service" % address)
+        live.start(name)
+    live.put("/etc/systemd/system/omero-web-public@1.service", "")
+    live.put("/run/systemd/system/omero-web-public-probe@2.service", "")
+    services = {"omero-web-public@1.service", "omero-web-public-probe@2.service", "omero-web-public-build-r1.service"}
+    live.active |= services
+    live.enabled |= services
     live.make(2)
-    assert {"omero-web-public.socket", "omero-web-public@1.service"} <= live.active
+    assert not live.change(live.params(1, make=None)).get("failed")
+    assert not [words for words in live.log if "omero-web-public" in words]
+    assert live.active >= services | set(sockets)
+    assert live.enabled >= services
+    assert os.listdir(live.path("/run/systemd/system")) == ["omero-web-public-probe@2.service"]
 
 
 # --- whatever fails, and whenever -------------------------------------------------------------------------------------
@@ -909,8 +918,9 @@ def test_removals_that_are_refused(live, names, sentence):
     live.serves(2)
 
 
-def test_socket_of_another_site_is_not_removed(live):
-    path = "/etc/systemd/system/omero-web-public.socket"
+@pytest.mark.parametrize("ending", [".socket", "-127.0.0.1:5000.socket"])
+def test_socket_of_another_instance_is_not_removed(live, ending):
+    path = "/etc/systemd/system/omero-web-public" + ending
     live.put(path, "ListenStream=127.0.0.1:5000\nService=omero-web-public@1.service")
     result = live.change(live.params(1, make=None, hand_over=False, remove=without(units=[path])))
     assert "is no unit of a generation" in result["msg"]

@@ -145,16 +145,63 @@ def test_what_somebody_put_in_place_of_what_generations_share(tmp_path, path, ma
 UNIT = "[Service]\nUser={0}\nGroup={0}s\nWorkingDirectory=/opt/{0}/generations/%i\nEnvironment=HOME=/generations/%i\n"
 
 
-def test_service(tmp_path):
+def test_services(tmp_path):
     units = {f"omero-web@{number}.service": UNIT.format(f"web{number}") for number in (2, 10)}
     plant(tmp_path, {**units, "omero-web@.service": UNIT.format("x"), "omero-web@11.service.d/more.conf": "User=y"})
-    assert info.service(str(tmp_path)) == {"basedir": "/opt/web10", "user": "web10", "group": "web10s"}
+    plant(tmp_path, {"omero-web-public@3.service": UNIT.format("web3"), "my-omero-web@4.service": UNIT.format("z")})
+    plant(tmp_path, {"omero-web-empty@5.service": ""})
+    assert info.services(str(tmp_path)) == {
+        "omero-web": {"basedir": "/opt/web10", "user": "web10", "group": "web10s"},
+        "omero-web-public": {"basedir": "/opt/web3", "user": "web3", "group": "web3s"},
+    }
 
 
-def test_no_service(tmp_path):
-    assert info.service(str(tmp_path)) == {}
+def test_no_services(tmp_path):
+    assert info.services(str(tmp_path)) == {}
     plant(tmp_path, {"omero-web.service": UNIT.format("public")})
-    assert info.service(str(tmp_path)) == {}
+    assert info.services(str(tmp_path)) == {}
+
+
+NGINX = """\
+upstream omeroweb_public {
+    server 127.0.0.1:4081 fail_timeout=0;
+}
+server {
+    listen 80;
+    listen [::]:80;
+    server_name public.example.org _;
+    location / {
+        proxy_pass http://omeroweb_public;
+    }
+}
+
+server {
+    listen 192.0.2.1:443 ssl;
+    listen unix:/run/8.sock;
+    server_name
+        public.example.org;
+    # server_name other.example.org;
+}
+"""
+
+
+def test_neighbour(tmp_path):
+    socket = "[Socket]\nListenStream=127.0.0.1:4081\n"
+    plant(tmp_path / "generations/7", {"omero-web.socket": socket, "nginx.conf": NGINX})
+    (tmp_path / "current").symlink_to("generations/7")
+    service = {"basedir": str(tmp_path), "user": "public"}
+    assert info.neighbour("omero-web-public", service) == {
+        "name": "omero-web-public",
+        **service,
+        "address": "127.0.0.1:4081",
+        "sites": [
+            {"ports": [80], "server_names": ["public.example.org", "_"]},
+            {"ports": [443], "server_names": ["public.example.org"]},
+        ],
+    }
+    (tmp_path / "current").unlink()
+    gone = info.neighbour("omero-web-public", service)
+    assert (gone["address"], gone["sites"]) == ("", [])
 
 
 def test_description(tmp_path):
@@ -304,6 +351,16 @@ def test_units():
     }
     assert info.Commands(Answers(0, "")).units([]) == {}
     assert info.Commands(Answers(1, "Failed to connect to bus\n")).units([]) == {}
+
+
+SOCKETS = ("omero-web.socket", "omero-web-127.0.0.1:4090.socket", "omero-web-::1:4080.socket", "omero-web-:4080.socket")
+
+
+@pytest.mark.parametrize("socket", SOCKETS)
+def test_sockets_of_instances(socket):
+    public = socket.replace("omero-web", "omero-web-public")
+    assert [info.is_socket_of("omero-web", unit) for unit in (socket, public)] == [True, False]
+    assert [info.is_socket_of("omero-web-public", unit) for unit in (socket, public)] == [False, True]
 
 
 def test_socket_of_an_old_systemd():

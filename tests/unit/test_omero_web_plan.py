@@ -5,6 +5,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import tally
 from hypothesis import given
 from hypothesis import strategies as st
@@ -131,7 +132,8 @@ class Crash(Exception):
 class Host:
     """What a look sees, and what each action of a run does to it, one after the other."""
 
-    def __init__(self):
+    def __init__(self, name):
+        self.name = name
         self.generations, self.releases = {}, {}
         self.current = self.previous = 0
         self.active, self.enabled, self.packages, self.strayed = set(), set(), set(), {"/usr/local/bin/omero"}
@@ -159,6 +161,8 @@ class Host:
             "misplaced": {},
             "missing_files": [],
             "service": {},
+            "neighbours": [],
+            "ansible_facts": {"nodename": "Web-1"},
             "selinux": "disabled",
             "booleans_off": [],
             "closed_ports": [],
@@ -181,14 +185,14 @@ class Host:
         }  # fmt: skip
 
     def serving(self):
-        return {number for number in self.generations if f"omero-web@{number}.service" in self.active}
+        return {number for number in self.generations if f"{self.name}@{number}.service" in self.active}
 
     def boot(self):
         """Only the target and nginx are enabled; the boot unit starts what the link says."""
         self.active = set(self.enabled)
-        if self.current and "omero-web-boot.service" in self.enabled:
+        if self.current and f"{self.name}-boot.service" in self.enabled:
             live = self.generations[self.current]
-            self.active |= {f"omero-web@{self.current}.service", live["socket"]}
+            self.active |= {f"{self.name}@{self.current}.service", live["socket"]}
 
     # The actions of a run, in their order. `tick` may stop it between any two of them.
 
@@ -231,15 +235,16 @@ class Host:
             if fallback:
                 self.previous = fallback
                 tick()
-            self.enabled |= {"omero-web.target", "omero-web-boot.service", "nginx.service"}
-            for unit in ("omero-web.target", target["socket"], "nginx.service", f"omero-web@{number}.service"):
+            top, service = f"{self.name}.target", f"{self.name}@{number}.service"
+            self.enabled |= {top, f"{self.name}-boot.service", "nginx.service"}
+            for unit in (top, target["socket"], "nginx.service", service):
                 self.active.add(unit)
                 tick()
             self.current = number
             tick()
             one.update(activated=True, failed=False)
             tick()
-            keep = {"omero-web.target", "nginx.service", target["socket"], f"omero-web@{number}.service"}
+            keep = {top, "nginx.service", target["socket"], service}
             for unit in sorted(self.active - keep):
                 self.active.discard(unit)
                 tick()
@@ -272,6 +277,8 @@ def wanted(**differences):
         "certificates": [],
         "booleans": [],
         "has_nginx": True,
+        "ports": [80],
+        "server_names": ["web-1"],
         "default_site": {},
         "version": "5.33.2",
         "parts": {"release": "5.33.2-aa", "nginx.conf": "00"},
@@ -296,11 +303,26 @@ def wanted(**differences):
     }
 
 
+def neighbours_of(name):
+    """Units of other instances on the host, in all states that would be something to do if they were its own."""
+    units = {}
+    for other in {"omero-web", "omero-web-public", "omero-web-public2", "omero-web-db"} - {name}:
+        for number in range(1, 5):
+            units[f"{other}@{number}.service"] = {"active": "active", "enabled": "enabled", "listen": ""}
+            units[f"{other}-probe@{number}.service"] = {"active": "active", "enabled": "static", "listen": ""}
+            units[f"{other}-build-5.33.2-{number}.service"] = {"active": "active", "enabled": "static", "listen": ""}
+        for port, ending in ((4080, ""), (4090, "-127.0.0.1:4090"), (4091, "-::1:4091")):
+            listen = f"127.0.0.1:{port}"
+            units[f"{other}{ending}.socket"] = {"active": "active", "enabled": "enabled", "listen": listen}
+        units[f"{other}.target"] = {"active": "inactive", "enabled": "disabled", "listen": ""}
+    return units
+
+
 class Site:
     """A host and what its administrator wants of it."""
 
-    def __init__(self):
-        self.machine = Host()
+    def __init__(self, name="omero-web"):
+        self.machine = Host(name)
         self.release, self.port, self.configuration = 1, 4080, 1
 
     def plan(self):
@@ -308,13 +330,17 @@ class Site:
         address = f"127.0.0.1:{self.port}"
         name = f"5.33.2-{self.release}"
         release = {"name": name, "is_built": name in look["releases"], "django_of_it": f"5.{self.release % 2}"}
-        variables = wanted(parts={"release": name, "port": self.port})
-        variables["target"] = {
-            **variables["target"],
-            "address": address,
-            "socket": planning.socket_of("omero-web", look, address),
-        }
-        planned = planning.plan(look, variables, release)
+        own = self.machine.name
+
+        def planned_for(look):
+            variables = wanted(name=own, parts={"release": name, "port": self.port})
+            socket = planning.socket_of(own, look, address)
+            variables["target"] = {**variables["target"], "address": address, "socket": socket}
+            return planning.plan(look, variables, release)
+
+        planned = planned_for(look)
+        # Whatever others on the host do makes no difference.
+        assert planned_for({**look, "units": {**look["units"], **neighbours_of(own)}}) == planned
         self.check_removals(look, planned)
         return planned, release
 
@@ -353,9 +379,11 @@ class Site:
         self.actions = actions
         look = self.machine.look(self.configuration)
         try:
-            planned = planning.plan_rollback(look, wanted(generation=generation))
+            planned = planning.plan_rollback(look, wanted(name=self.machine.name, generation=generation))
         except planning.Refusal:
             return False
+        look["units"].update(neighbours_of(self.machine.name))
+        assert planned == planning.plan_rollback(look, wanted(name=self.machine.name, generation=generation))
         try:
             self.machine.take(planned, None, None, self.tick)
         except Crash:
@@ -363,6 +391,7 @@ class Site:
         return True
 
 
+NAMES = st.sampled_from(["omero-web", "omero-web-public"])
 COUNT = st.one_of(st.none(), st.integers(0, 30))
 EVENTS = st.lists(
     st.one_of(
@@ -397,9 +426,9 @@ def happens(site, event):
         site.machine.generations[value]["manifest"] = {}
 
 
-@given(EVENTS)
-def test_after_whatever_happened_one_run_is_enough(events):
-    site = Site()
+@given(NAMES, EVENTS)
+def test_after_whatever_happened_one_run_is_enough(name, events):
+    site = Site(name)
     for event in events:
         happens(site, event)
     ran_on = site.machine.serving()
@@ -420,9 +449,9 @@ def test_after_whatever_happened_one_run_is_enough(events):
     assert site.plan()[0]["steps"] == []
 
 
-@given(EVENTS)
-def test_there_and_back_again(events):
-    site = Site()
+@given(NAMES, EVENTS)
+def test_there_and_back_again(name, events):
+    site = Site(name)
     for event in events:
         happens(site, event)
     site.run()
@@ -541,9 +570,10 @@ def test_a_site_that_does_not_answer_is_a_problem_of_its_own():
         (
             {"service": {"basedir": BASEDIR, "user": "web", "group": "omero-web"}},
             {},
-            "an OMERO.web with web, which the new one would take down; set that, or first take away what is there "
-            "(systemctl disable --now omero-web.target; rm /etc/systemd/system/omero-web@*.service; systemctl "
-            "daemon-reload; mv /opt/omero/web/var /opt/omero/web/var.web). Nothing has changed.",
+            "an OMERO.web with web, which the new one would take down; set that, or another omero_web_instance, to run "
+            "beside it, or first take away what is there (systemctl disable --now omero-web.target; "
+            "rm /etc/systemd/system/omero-web@*.service; systemctl daemon-reload; mv /opt/omero/web/var "
+            "/opt/omero/web/var.web). Nothing has changed.",
         ),
         (
             {"paths": {"/etc/systemd/system/omero-web.service": {}, "/etc/nginx/conf.d/omeroweb.conf": {}}},
@@ -566,12 +596,95 @@ def test_what_is_refused_before_anything_changes(look, differences, sentence):
 
 def test_a_site_of_others_with_the_name_of_the_roles_own_is_refused_on_a_new_host():
     conf = "/etc/nginx/conf.d/omero-web.conf"
-    look = {**Host().look(1), "matched": [conf]}
+    look = {**Host("omero-web").look(1), "matched": [conf]}
     with pytest.raises(planning.Refusal, match=planning.re.escape(f"installed in another way ({conf});")):
         planned(look)
     assert planned(look, nginx_files={})["steps"]
     # Of a template of the site's own, nothing is known.
     assert planned(converged(matched=[conf]))["steps"] == []
+
+
+PUBLIC = {"basedir": "/srv/public", "user": "public", "group": "public"}
+NEIGHBOUR = {"name": "omero-web-public", **PUBLIC, "address": "127.0.0.1:4081", "sites": []}
+
+
+def in_nginx(*names, ports=(80,)):
+    return {"sites": [{"ports": [443], "server_names": ["web-1"]}, {"ports": [*ports], "server_names": [*names]}]}
+
+
+@pytest.mark.parametrize(
+    "neighbour, differences, sentence",
+    [
+        (
+            {"basedir": BASEDIR, "user": "omero-web", "group": "omero-web"},
+            {},
+            "omero_web_basedir is /opt/omero/web, omero_web_user is omero-web, omero_web_group is omero-web, and the "
+            "instance public on web-1 has /opt/omero/web, omero-web, omero-web; set others for the unnamed instance.",
+        ),
+        ({"basedir": f"{BASEDIR}/2"}, {}, "and the instance public on web-1 has /opt/omero/web/2; set others"),
+        ({"basedir": "/opt/omero"}, {}, "omero_web_basedir is /opt/omero/web, and the instance public on web-1 has"),
+        (
+            {"name": "omero-web", "group": "omero-web"},
+            {"name": "omero-web-public"},
+            "omero_web_group is omero-web, and the unnamed instance on web-1 has omero-web; set others for the "
+            "instance public. Nothing has changed.",
+        ),
+        (
+            {"address": "0.0.0.0:4080"},
+            {},
+            "omero.web.application_server.port is 4080, where the instance public on web-1 listens; set another in "
+            "omero_web_config for the unnamed instance. Nothing has changed.",
+        ),
+        (
+            in_nginx("_"),
+            {"server_names": ["_"]},
+            "omero_web_server_names has _, under which nginx has the instance public on web-1 at port 80; give the "
+            "unnamed instance names of its own, or another port. Nothing has changed.",
+        ),
+        (in_nginx("example.org", "WEB-1"), {"server_names": ["$hostname"]}, "omero_web_server_names has web-1, under"),
+        (in_nginx("$hostname", ports=[81, 80]), {}, "omero_web_server_names has web-1, under which nginx has"),
+    ],
+)
+def test_what_another_instance_has_is_refused(neighbour, differences, sentence):
+    with pytest.raises(planning.Refusal, match=planning.re.escape(sentence)):
+        planned(converged(neighbours=[{**NEIGHBOUR, **neighbour}]), **differences)
+
+
+@pytest.mark.parametrize(
+    "neighbour",
+    [{}, in_nginx("example.org"), in_nginx("web-1", ports=[8080]), {"basedir": f"{BASEDIR}-public"}, {"address": ""}],
+)
+def test_what_instances_share(neighbour):
+    assert planned(converged(neighbours=[{**NEIGHBOUR, **neighbour}]))["steps"] == []
+
+
+def test_instances_that_are_made_at_once():
+    defaults = yaml.safe_load((PLUGIN.parents[1] / "defaults/main.yml").read_text())
+    public = {
+        **defaults,
+        **{f"omero_web_{key}": value for key, value in PUBLIC.items()},
+        "omero_web_instance": "public",
+    }
+    public.update(omero_web_http_port="8080", omero_web_tls_certificate="self-signed")
+    public.update(omero_web_config={"omero.web.application_server.port": 4081})
+    neighbour = planning.neighbour_of(public)
+    assert neighbour == {
+        "name": "omero-web-public", **PUBLIC, "address": ":4081",
+        "sites": [{"ports": [8080, 443], "server_names": ["$hostname"]}],
+    }  # fmt: skip
+    assert planned(converged(neighbours=[neighbour]))["steps"] == []
+    assert planning.neighbour_of({**public, "omero_web_nginx": "no"})["sites"] == []
+    assert planning.neighbour_of(defaults)["sites"][0]["ports"] == [80]
+    with pytest.raises(
+        planning.Refusal, match="the unnamed instance on web-1 has /opt/omero/web, omero-web, omero-web"
+    ):
+        planned(converged(neighbours=[planning.neighbour_of(defaults)]), name="omero-web-public")
+
+
+def test_a_rollback_has_no_business_with_another_instance():
+    look = converged(neighbours=[{**NEIGHBOUR, "basedir": BASEDIR}])
+    with pytest.raises(planning.Refusal, match="omero_web_basedir is /opt/omero/web, and the instance public on web-1"):
+        planning.plan_rollback(look, wanted())
 
 
 def test_a_full_disk_does_not_matter_where_nothing_is_due():
@@ -591,6 +704,7 @@ def listening(*sockets):
         # As an older version of the role left it: that one is open already.
         ("127.0.0.1:4090", [("omero-web.socket", "active", "127.0.0.1:4090")], "omero-web.socket"),
         ("127.0.0.1:4090", [("omero-web.socket", "inactive", "127.0.0.1:4090")], "omero-web-127.0.0.1:4090.socket"),
+        ("127.0.0.1:4080", [("omero-web-public.socket", "active", "127.0.0.1:4080")], "omero-web.socket"),
         ("127.0.0.1:4090", [("other.socket", "active", "127.0.0.1:4090")], "omero-web-127.0.0.1:4090.socket"),
     ],
 )

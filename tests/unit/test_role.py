@@ -1,6 +1,7 @@
 """The role's files against each other: specification, defaults, constants, tasks and templates."""
 
 import re
+import runpy
 from collections import Counter
 from pathlib import Path
 
@@ -111,3 +112,13 @@ def test_default_server_of_nginx_is_found_and_nothing_else(flag, location):
     after = "\n#    server {\n#        root         /usr/share/nginx/html;\n#    }\n}\n"
     configuration = before + DEFAULT_SERVER % {"flag": flag, "location": location} + after
     assert re.sub(pattern, "", configuration) == before + after
+
+
+def test_a_release_says_nothing_of_tokens_that_packages_were_had_with():
+    release = runpy.run_path(str(ROLE / "files/release.py"))
+    frozen = "Django==5.2.1\napp @ git+https://me:hunter2@a.org/app.git@v1\nb @ https://a.org/b.whl?token=hunter2#sha256=00\n"
+    assert release["manifest_of"]({"recipe": 1}, frozen)["packages"] == [
+        "Django==5.2.1",
+        "app @ git+https://********@a.org/app.git@v1",
+        "b @ https://a.org/b.whl?token=********#sha256=00",
+    ]

@@ -7,6 +7,7 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
+NAME = {"_omero_web_name": "omero-web"}
 VARS = Path(__file__).parents[2] / "roles/omero-web/vars/main"
 
 
@@ -63,7 +64,7 @@ def test_nothing_follows_from_no_apps():
     ],
 )
 def test_password_is_kept_apart_from_the_url_of_a_redis(url, location, password):
-    variables = {"omero_web_redis": False, "omero_web_redis_url": url, "_omero_web_django": "5.2"}
+    variables = {"omero_web_redis": False, "omero_web_redis_url": url, "_omero_web_django": "5.2", **NAME}
     cache = evaluated("_omero_web_redis_cache", "sessions", **variables)
     assert cache["LOCATION"] == location
     assert cache["OPTIONS"].get("PASSWORD", "") == password

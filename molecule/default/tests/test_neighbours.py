@@ -69,6 +69,23 @@ def test_a_lock_that_somebody_else_keeps(host, play):
     assert host.run("runuser -u nobody -- flock --shared %s true", LOCK).failed
 
 
+def test_somebody_else_who_installs_packages(host, start_play):
+    """Such as the run of another instance on the host, or the system that upgrades itself."""
+    host.check_output("apt-get remove --quiet --yes brotli")
+    keep = "import fcntl, signal; lock = open('/var/lib/dpkg/lock-frontend', 'w'); fcntl.lockf(lock, 2); signal.pause()"
+    host.check_output("systemd-run --quiet --unit=keeper --property=Type=exec python3 -c %s", keep)
+    process = start_play()
+    output = ""
+    for line in process.stdout:
+        output += line
+        if "FAILED - RETRYING" in line:
+            host.run("systemctl stop keeper")
+    host.run("systemctl stop keeper")
+    assert "Install the operating system packages (" in output
+    assert process.wait() == 0, output
+    assert host.package("brotli").is_installed
+
+
 def test_a_host_that_reaches_the_world_through_a_proxy(host, play):
     """None that answers: the host asks itself without."""
     host.check_output("echo http_proxy=http://127.0.0.1:9 > /etc/proxy")

@@ -60,6 +60,9 @@ def like(pattern, example):
 PROPERTY = re.compile(r"[A-Za-z][\w-]*(\.[\w-]+)+"), "OMERO property; a property is dotted, as omero.web.debug"
 KEYS = {"omero_web_headers": (re.compile(r"[A-Za-z][\w-]*"), "name of a header; such a name is X-Frame-Options")}
 
+# What the names of units, commands and formats of logs of the instance without a name go on with.
+TAKEN = ("boot", "build", "change", "clearsessions", "json", "logs", "probe", "redis", "web")
+
 # What an argument spec cannot say.
 CONSTRAINTS = {
     **dict.fromkeys(("omero_web_http_port", "omero_web_https_port", "omero_web_servers[].port"), between(1, 65535)),
@@ -101,6 +104,11 @@ CONSTRAINTS = {
         "a URL as redis://:password@host:6379/0, rediss://… or unix:///path?db=0, or empty",
     ),
     "omero_web_prefix": like(r"(/[\w.~-]+)*", "a path such as /omero, without a slash at its end, or empty"),
+    # Names of variables in nginx, up to 29 letters longer than this, may have 46 in nginx as it comes.
+    "omero_web_instance": like(
+        rf"(?!({'|'.join(TAKEN)})$)[a-z][a-z0-9]{{0,15}}|",
+        f"a word of at most 16 small letters and digits, such as public, but none of {', '.join(TAKEN)}, or empty",
+    ),
     "omero_web_basedir": like(r"(/[\w.+-]+)+", "an absolute path, such as /opt/omero/web"),
     "omero_web_user": like(r"(?!root$)[a-z_][a-z0-9_-]*", "the name of a user other than root"),
     "omero_web_group": like(r"[a-z_][a-z0-9_-]*", "the name of a group"),

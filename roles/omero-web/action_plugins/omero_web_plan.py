@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 SCHEMA = 2
@@ -146,11 +147,16 @@ def socket_of(name, look, address):
     live = generation(look, look["current"])
     if live["address"] == address:
         return live["manifest"].get("socket", f"{name}.socket")
-    sockets = (unit for unit in look["units"] if re.fullmatch(rf"{re.escape(name)}(-[\w.:-]+)?\.socket", unit))
+    sockets = (unit for unit in look["units"] if is_own_socket(name, unit))
     open_ones = (one for one in sorted(sockets) if look["units"][one]["active"] == "active")
     ending = "" if address == DEFAULT_ADDRESS else f"-{re.sub(r'[^0-9A-Za-z.:]', '', address)}"
     default = f"{name}{ending}.socket"
     return next((one for one in open_ones if look["units"][one]["listen"] == address), default)
+
+
+def is_own_socket(name, unit):
+    """Tell whether a unit is a socket of this instance: that of an address has a colon, which no instance has."""
+    return re.fullmatch(rf"{re.escape(name)}(-[0-9A-Za-z.]*:[0-9A-Za-z.:]+)?\.socket", unit) is not None
 
 
 def unit_of(name, number):
@@ -238,6 +244,7 @@ def refuse_the_unexpected(look, wanted):
 
     What the service can write, or could where an older version of the role left it, may be a link to anywhere.
     """
+    refuse_what_is_anothers(look, wanted)
     host = wanted["host"]
     for key, value in wanted["service"].items() if look["service"] else ():
         if look["service"].get(key) != value:
@@ -247,8 +254,9 @@ def refuse_the_unexpected(look, wanted):
             move = f"; mv {var} {var}.{other}" if key == "user" else ""
             raise Refusal(
                 f"omero_web_{key} is {value}, and {host} has an OMERO.web with {other}, which the new one would take "
-                f"down; set that, or first take away what is there (systemctl disable --now {name}.target; rm "
-                f"/etc/systemd/system/{name}@*.service; systemctl daemon-reload{move}). Nothing has changed."
+                f"down; set that, or another omero_web_instance, to run beside it, or first take away what is there "
+                f"(systemctl disable --now {name}.target; rm /etc/systemd/system/{name}@*.service; systemctl "
+                f"daemon-reload{move}). Nothing has changed."
             )
     for path, kind in sorted(look["misplaced"].items()):
         ours = "a file" if path.endswith("/django_secret_key") else "a directory"
@@ -273,6 +281,57 @@ def refuse_others(look, wanted):
         )
 
 
+def instance(name):
+    """Return how people know an instance by the name that its units begin with."""
+    _, _, word = name.partition("omero-web-")
+    return f"the instance {word}" if word else "the unnamed instance"
+
+
+def refuse_what_is_anothers(look, wanted):
+    """Refuse a directory, a user or a group that another instance on the host has: either could change the other."""
+    for one in look["neighbours"]:
+        service = wanted["service"]
+        same = [key for key in ("user", "group") if one[key] == service[key]]
+        if is_within(one["basedir"], service["basedir"]) or is_within(service["basedir"], one["basedir"]):
+            same = ["basedir", *same]
+        if same:
+            taken = ", ".join(f"omero_web_{key} is {service[key]}" for key in same)
+            raise Refusal(
+                f"{taken}, and {instance(one['name'])} on {wanted['host']} has {', '.join(one[key] for key in same)}; "
+                f"set others for {instance(wanted['name'])}. Nothing has changed."
+            )
+
+
+def is_within(path, directory):
+    return f"{path}/".startswith(f"{directory}/")
+
+
+def refuse_where_another_answers(look, wanted):
+    """Refuse the port of another instance, and, where nginx shares its ports among names, one of its names."""
+    port = wanted["target"]["address"].rpartition(":")[2]
+    names = {in_full(look, name) for name in wanted["server_names"]}
+    for one in look["neighbours"]:
+        who, whose = f"{instance(one['name'])} on {wanted['host']}", instance(wanted["name"])
+        if one["address"].rpartition(":")[2] == port:
+            raise Refusal(
+                f"omero.web.application_server.port is {port}, where {who} listens; set another in omero_web_config "
+                f"for {whose}. Nothing has changed."
+            )
+        for site in one["sites"]:
+            ports = sorted(set(site["ports"]) & set(wanted["ports"]))
+            same = sorted(names & {in_full(look, name) for name in site["server_names"]})
+            if ports and same:
+                raise Refusal(
+                    f"omero_web_server_names has {', '.join(same)}, under which nginx has {who} at port {ports[0]}; "
+                    f"give {whose} names of its own, or another port. Nothing has changed."
+                )
+
+
+def in_full(look, name):
+    """Return a server's name as nginx takes it, which has a variable for the name of the host."""
+    return look["ansible_facts"]["nodename"].lower() if name == "$hostname" else name.lower()
+
+
 def has_default_site(look, wanted):
     """Tell whether nginx has a site that would answer in place of OMERO.web."""
     site = wanted["default_site"]
@@ -285,7 +344,8 @@ def unsettled_units(look, wanted, target):
     nginx = ["nginx.service"] if wanted["has_nginx"] else []
     at_boot = [f"{name}.target", f"{name}-boot.service", *nginx]
     up = [f"{name}.target", target["socket"], unit_of(name, target["number"]), *target["units"], *nginx]
-    own = [unit for unit in units if re.fullmatch(rf"{re.escape(name)}(@.*\.service|.*\.socket)", unit)]
+    services = [unit for unit in units if re.fullmatch(rf"{re.escape(name)}@\d+\.service", unit)]
+    own = [*services, *(unit for unit in units if is_own_socket(name, unit))]
     unsettled = [unit for unit in at_boot if units.get(unit, {}).get("enabled") != "enabled"]
     # The first generations were enabled one by one, so that two of them could start.
     unsettled += [unit for unit in own if units[unit]["enabled"] == "enabled"]
@@ -358,6 +418,7 @@ def plan(look, wanted, release):
     """
     refuse_the_unexpected(look, wanted)
     refuse_others(look, wanted)
+    refuse_where_another_answers(look, wanted)
     refuse_missing_files(look, wanted)
     live = generation(look, look["current"])
     is_built = release["is_built"]
@@ -548,6 +609,20 @@ def change(look, wanted, release, target, manifest, hands_over, remove):
     }
 
 
+def neighbour_of(variables):
+    """Return what a look would say of another instance, by the variables that it is to be made of."""
+    name, config = variables["omero_web_instance"], variables["omero_web_config"]
+    schemes = ("http", "https") if variables["omero_web_tls_certificate"] else ("http",)
+    ports = [int(variables[f"omero_web_{scheme}_port"]) for scheme in schemes]
+    site = {"ports": ports, "server_names": variables["omero_web_server_names"]}
+    return {
+        "name": f"omero-web-{name}" if name else "omero-web",
+        **{key: variables[f"omero_web_{key}"] for key in ("basedir", "user", "group")},
+        "address": f":{config.get('omero.web.application_server.port', 4080)}",
+        "sites": [site] if boolean(variables["omero_web_nginx"]) else [],
+    }
+
+
 # --- what Ansible sees ------------------------------------------------------------------------------------------------
 
 
@@ -572,6 +647,8 @@ class ActionModule(ActionBase):
             self._templar.available_variables = {**task_vars, "__omero_web_plan": known}
             return self._templar.template(task_vars[name])
 
+        found = {one["name"]: one for one in [*self._planned(task_vars), *look["neighbours"]]}
+        look = {**look, "neighbours": list(found.values())}
         try:
             if self._task.args.get("rollback"):
                 wanted = with_numbers(evaluated("_omero_web_wanted_of_rollback", socket=""))
@@ -596,3 +673,16 @@ class ActionModule(ActionBase):
         except Refusal as refusal:
             # An exception would be announced as one.
             return {**result, "failed": True, "msg": str(refusal)}
+
+    def _planned(self, task_vars):
+        """Return the instances that this play is about to put on the same host, where no look can see them yet.
+
+        The unnamed one need not ask: the others do, and are refused in its place.
+        """
+        hosts, own = task_vars["hostvars"], task_vars["inventory_hostname"]
+        if not task_vars["omero_web_instance"]:
+            return []
+        where = {host: hosts[host].get("ansible_host", host) for host in task_vars["ansible_play_hosts"]}
+        defaults = self._task._role.get_default_vars()
+        others = (hosts[host] for host in where if host != own and where[host] == where[own])
+        return [neighbour_of({name: other.get(name, value) for name, value in defaults.items()}) for other in others]

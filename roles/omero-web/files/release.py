@@ -10,7 +10,8 @@ import sys
 import time
 
 # User names, passwords and tokens of URLs.
-USERINFO = re.compile(r"(?<=://)[^/?#\s]*@")
+USERINFO = re.compile(r"(?<=://)[^/?#\s]*(?=@)")
+ARGUMENT = re.compile(r"(?i)(?<=[?&;])([^=&;#\s]*(?:auth|credential|key|passw|secret|sig|token)[^=&;#\s]*=)[^&;#\s]+")
 
 
 def properties_of(settings, append):
@@ -34,7 +35,7 @@ def configure(configuration, path):
 def manifest_of(definition, frozen):
     """Return what a release says of itself: what defines it, and what it has."""
     django = re.search(r"(?mi)^django==(\d+\.\d+)", frozen).group(1)
-    packages = USERINFO.sub("********@", frozen).splitlines()
+    packages = ARGUMENT.sub(r"\1********", USERINFO.sub("********", frozen)).splitlines()
     built = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
     return dict(definition, packages=packages, built=built, django=django)
 

@@ -1,0 +1,125 @@
+"""Every name that a host has of an OMERO.web, of the unnamed instance and of one beside it."""
+
+import functools
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import filter_loader, init_plugin_loader
+from ansible.template import Templar
+
+ROLE = Path(__file__).parents[2] / "roles/omero-web"
+DEBIAN = {"distribution": "Debian", "distribution_major_version": "12", "distribution_version": "12"}
+FACTS = {**DEBIAN, "os_family": "Debian", "nodename": "web-1"}
+RELEASE = {
+    "name": "5.33.2-aa", "directory": "/srv/web/releases/5.33.2-aa", "version": "5.33.2", "method": "pypi",
+    "python": "3.11", "tag": "cp311", "interpreter": "/usr/bin/python3", "django": "5.2",
+}  # fmt: skip
+LIVE = {"number": 1, "manifest": {"prefix": "/old", "former_prefixes": [""]}}
+# All that has names of its own: what is set here brings its part of the files.
+SITE = {
+    "omero_web_basedir": "/srv/web",
+    "omero_web_user": "service",
+    "omero_web_group": "service",
+    "omero_web_redis": True,
+    "omero_web_tls_certificate": "/etc/letsencrypt/live/web/fullchain.pem",
+    "omero_web_tls_key": "-----BEGIN PRIVATE KEY-----",
+    "omero_web_trusted_proxies": ["192.0.2.1"],
+    "omero_web_prefix": "/omero",
+    "omero_web_access_log": "json",
+    "omero_web_config": {"omero.web.application_server.port": 4090},
+}
+SITES = {
+    "everything": SITE,
+    "sessions in files": {**SITE, "omero_web_redis": False, "omero_web_access_log": "combined"},
+}
+OWN_NAMES = {"omero-web-public": "omero-web", "omeroweb_public": "omeroweb", "omero-web_public": "omero-web",
+             "bin/omero-public": "bin/omero", "OMERO.web public": "OMERO.web"}  # fmt: skip
+# What is no name of anything on a host: templates, files of a generation, a path below a site, parts of an
+# expression, a package of Python.
+NO_NAMES = re.compile(
+    r"omero-web[\w-]*\.(service|socket|target|timer)\.j2|reload-nginx-for-omero-web\.j2|omero-web-logs\.j2"
+    r"|'omero-web\.(service|socket)'|/omero-web-pages/|[<$]omeroweb_\w+_path\b|omeroweb(\.settings|\.wsgi| import)"
+)
+# All that the role says of names: what it writes, where, and what it looks at.
+EVERYTHING = (
+    "_omero_web_generation_files", "_omero_web_moving_site", "_omero_web_nginx_files", "_omero_web_links",
+    "_omero_web_contents", "_omero_web_files", "_omero_web_directories", "_omero_web_nginx_logs", "_omero_web_target",
+    "_omero_web_configuration", "_omero_web_change",
+)  # fmt: skip
+
+
+@functools.cache
+def constants():
+    """The role's own variables, as they are written."""
+    init_plugin_loader()
+    filter_loader.add_directory(str(ROLE / "filter_plugins"))
+    files = [ROLE / "defaults/main.yml", *sorted(ROLE.glob("vars/main/*.yml")), ROLE / "vars/Debian.yml"]
+    return {name: value for path in files for name, value in yaml.safe_load(path.read_text()).items()}
+
+
+def templar(**variables):
+    """What evaluates the role's variables where these are set, on a host of which all is known."""
+    host = {"systemd": 252, "nginx": "1.22.1", "ipv6": True, "cores": 2, "current": 1, "generations": [LIVE]}
+    known = {
+        "ansible_managed": "Ansible managed",
+        "ansible_facts": FACTS,
+        "ansible_search_path": [str(ROLE)],
+        "role_path": str(ROLE),
+        "inventory_hostname": "web-1",
+        "__omero_web_host": {**host, "selinux": "disabled"},
+        "__omero_web_plan": {"release": RELEASE, "socket": "{{ _omero_web_name }}-127.0.0.1:4090.socket"},
+    }
+    return Templar(DataLoader(), variables={**constants(), **known, **variables})
+
+
+@functools.cache
+def evaluated(site, instance, names=EVERYTHING):
+    """The value of each of these variables of a site's instance."""
+    evaluate = templar(**SITES[site], omero_web_instance=instance).template
+    return {name: evaluate("{{ " + name + " }}") for name in names}
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_an_instance_differs_from_the_unnamed_one_by_its_names_alone(site):
+    text = str(evaluated(site, "public"))
+    for own, unnamed in OWN_NAMES.items():
+        assert own in text
+        text = text.replace(own, unnamed)
+    assert text == str(evaluated(site, ""))
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_an_instance_has_nothing_of_the_unnamed_one(site):
+    text = NO_NAMES.sub("", str(evaluated(site, "public")))
+    assert re.findall(r"omero-?web(?![-_]public)\b\S*|/usr/local/bin/omero(?!-public)\b\S*", text) == []
+
+
+def names_for_all_sites(instance):
+    """What nginx knows of an instance at the level where it knows all sites: each kind of names by itself."""
+    text = "\n".join(evaluated(site, instance)["_omero_web_generation_files"]["nginx.conf"] for site in SITES)
+    kinds = {
+        "variables": r"(?m)^(?:map|geo) \S+(?: \S+)? \$(\w+) \{",
+        "formats": r"log_format (\w+)",
+        "upstreams": r"upstream (\w+)",
+        "zones": r"(?:zone=|shared:)(\w+):",
+    }
+    return {(kind, name) for kind, pattern in kinds.items() for name in re.findall(pattern, text)}
+
+
+def test_nginx_tells_instances_apart():
+    unnamed, public = names_for_all_sites(""), names_for_all_sites("public")
+    assert len(unnamed) == len(public) > 10
+    assert {kind for kind, _ in unnamed} == {"variables", "formats", "upstreams", "zones"}
+    assert not unnamed & public
+    # An instance of that name is refused, for it would have the other's.
+    assert ("formats", "omeroweb_json") in unnamed
+
+
+def test_the_unnamed_instance_comes_first_in_nginx():
+    """And so it answers by address, as it did before there was another."""
+    sites = [templar(omero_web_instance=name).template("{{ _omero_web_nginx_conf }}") for name in ("", "a", "public")]
+    assert sites == sorted(sites)
+    assert sites[0] == "/etc/nginx/conf.d/omero-web.conf"
