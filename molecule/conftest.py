@@ -17,6 +17,7 @@ from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_ope
 import pytest
 import testinfra
 import yaml
+from browser import Visitor, browser_of
 from clients import UNIT, User
 from record import Record
 from traffic import UNVERIFIED, Users
@@ -343,3 +344,16 @@ def stopped_server(stand_in):
     yield
     stand_in.check_output(f"systemctl start {UNIT}")
     wait_until(lambda: stand_in.socket("tcp://0.0.0.0:4064").is_listening)
+
+
+@pytest.fixture(scope="module")
+def browser(site):
+    with browser_of(site) as browser:
+        yield browser
+
+
+@pytest.fixture
+def visitor(browser, site):
+    visitor = Visitor(browser, site)
+    yield visitor
+    visitor.close()

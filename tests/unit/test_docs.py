@@ -1,4 +1,4 @@
-"""What the documentation shows of variables against the role's own check of them, and against what is tested."""
+"""What the documentation shows of variables against the role's own check of them, and what is tested where."""
 
 import re
 from pathlib import Path
@@ -46,3 +46,11 @@ def test_apps_are_those_that_are_tested():
     tested = yaml.safe_load(APPS.read_text())["omero_web_apps"]
     assert shown
     assert [app for app in shown if app not in tested] == []
+
+
+def test_continuous_integration_runs_every_scenario():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())["jobs"]
+    scenarios = {path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")}
+    assert set(jobs["hosts"]["strategy"]["matrix"]["scenario"]) == scenarios
+    containers = {path.parent.name for path in ROOT.glob("molecule/containers/*/molecule.yml")}
+    assert set(jobs["containers"]["strategy"]["matrix"]["scenario"]) == containers

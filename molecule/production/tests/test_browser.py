@@ -1,26 +1,11 @@
 """What users see of a site in production, in a real browser."""
 
-import pytest
-from browser import Visitor, browser_of
 from conftest import INVENTORY, wait_until
 
 LOGIN = "/omero/webclient/login/"
 SCREENSHOTS = INVENTORY.with_name("screenshots")
 # OMERO.web's own words where no OMERO.server answers.
 NO_SERVER = "Server is not responding, please contact administrator."
-
-
-@pytest.fixture(scope="module")
-def browser(site):
-    with browser_of(site) as browser:
-        yield browser
-
-
-@pytest.fixture
-def visitor(browser, site):
-    visitor = Visitor(browser, site)
-    yield visitor
-    visitor.close()
 
 
 def show(page, name):

@@ -1,7 +1,6 @@
 """A day of a user, in a real browser: logging in, the tree, thumbnails, an image, logging out."""
 
 import pytest
-from browser import Visitor, browser_of
 from clients import LOGIN
 from conftest import INVENTORY
 
@@ -19,19 +18,6 @@ PLANE_IS_SHOWN = """() => [...document.querySelectorAll("canvas")].some(drawing 
     const {data} = drawing.getContext("2d").getImageData(0, 0, drawing.width || 1, drawing.height || 1);
     return data.some((value, position) => position % 4 === 1 && value > 200 && data[position - 1] < 100);
 })"""
-
-
-@pytest.fixture(scope="module")
-def browser(site):
-    with browser_of(site) as browser:
-        yield browser
-
-
-@pytest.fixture
-def visitor(browser, site):
-    visitor = Visitor(browser, site)
-    yield visitor
-    visitor.close()
 
 
 @pytest.fixture
