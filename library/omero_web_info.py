@@ -294,7 +294,10 @@ from ansible.module_utils.omero_web_units import UNITS, is_socket_of
 # What generations share, some of it written by the service: of these names nothing but directories, and one file.
 SHARED = re.compile(r"var(/log|/sessions(/django-\d+\.\d+)?|/django_secret_key)?\Z")
 SHARED_FILE = "var/django_secret_key"
-A_FILE, A_DIRECTORY, A_LINK, ANOTHER = "a file", "a directory", "a link", "neither a file nor a directory"
+A_FILE = "a file"
+A_DIRECTORY = "a directory"
+A_LINK = "a link"
+ANOTHER = "neither a file nor a directory"
 # The unit of a generation, of whichever instance.
 GENERATION_UNIT = re.compile(r"(omero-web(?:-[a-z][a-z0-9]*)?)@([1-9][0-9]*)\.service\Z")
 DIGEST = "config.digest"

@@ -116,10 +116,12 @@ def census(host):
 
 
 @pytest.fixture
-def own_directories(host, user, basedir):
+def own_directories(host, user, basedir, live):
     """The topmost directories that are the service user's own."""
-    runtime = host.check_output(f"find /run -maxdepth 1 -user {user}").split()
-    return [*host.check_output(f"find {basedir}/var -user {user} -type d -prune").split(), *runtime]
+    runtime = f"/run/omero-web-{live()}"
+    # That of a generation before goes with the last request that it finishes.
+    wait_until(lambda: host.check_output(f"find /run -maxdepth 1 -user {user}").split() == [runtime], seconds=120)
+    return [*host.check_output(f"find {basedir}/var -user {user} -type d -prune").split(), runtime]
 
 
 @pytest.fixture
@@ -127,12 +129,14 @@ def attacked(host, basedir, user, as_service, own_directories):
     """Have all of them full of what leads elsewhere, what never answers, and what is too much."""
     stale = f"{basedir}/var/sessions/django-1.8"
     host.check_output("install --directory --owner=%s %s", user, stale)
-    as_service(ATTACK, ENTRIES, SENTRY, stale)
-    for directory in own_directories:
-        as_service(ATTACK, ENTRIES // 10, SENTRY, directory)
-    yield
-    for directory in own_directories:
-        host.run("find %s -mindepth 1 ! -name 'OMERO*' -delete", directory)
+    try:
+        as_service(ATTACK, ENTRIES, SENTRY, stale)
+        for directory in own_directories:
+            as_service(ATTACK, ENTRIES // 10, SENTRY, directory)
+        yield
+    finally:
+        for directory in own_directories:
+            host.run("find %s -mindepth 1 ! -name 'OMERO*' -delete", directory)
 
 
 def test_nothing_else_changes_and_no_run_waits(host, basedir, census, own_directories, attacked, play, login, live):
@@ -174,7 +178,7 @@ def test_the_service_user_holds_no_lock_of_root(host, user):
 def test_a_log_that_nobody_reads(host, user, basedir, refused, live, login):
     """Whoever opens such a pipe waits until somebody reads there."""
     log, before = f"{basedir}/var/log/OMEROweb.log", live()
-    host.check_output(f"runuser -u {user} -- sh -c 'mv {log} {log}.moved; mkfifo {log}'")
+    host.check_output(f"runuser -u {user} -- sh -c 'touch {log} && mv {log} {log}.moved && mkfifo {log}'")
     try:
         refused("It did not start.", omero_web_threads=2, omero_web_start_timeout=15)
         assert login().status == 200

@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import random
-import re
 import runpy
 import signal
 import subprocess
@@ -471,7 +470,7 @@ VANISHED = "the controller or its connection is gone, in an upgrade, a rollback 
     ],
 )
 def test_controller_that_is_gone(
-    start_play, play, packages, variables, host, inside, is_changing, how, playbook, wanted
+    visited, start_play, packages, variables, host, inside, is_changing, how, playbook, wanted
 ):
     if "omero_web_packages" in wanted:
         # In words that no run had before: a release that has to be built.
@@ -490,6 +489,8 @@ def test_controller_that_is_gone(
         process.communicate()
     number = int(os.readlink(inside / "opt/omero/web/current").rpartition("/")[2])
     assert host.check_output("systemctl is-active omero-web@%s.service", str(number)) == "active"
+    # Until it has all of it, a worker of the class sync keeps the port to which the next run goes back.
+    visited.download.finish()
 
 
 @fault(
@@ -558,8 +559,11 @@ def test_two_runs_at_once(play, refused, host):
         wait_until(holder, seconds=120)
         pid = holder()
         host.check_output("kill -STOP %s", pid)
-        refused("Another run is changing this host: that of", omero_web_lock_timeout=0, omero_web_threads=3)
-        host.check_output("kill -CONT %s", pid)
+        try:
+            sentence = "Another run is changing faults-bookworm: that of ansible-playbook, by"
+            refused(sentence, omero_web_lock_timeout=0, omero_web_threads=3)
+        finally:
+            host.check_output("kill -CONT %s", pid)
         code, output = play(omero_web_threads=3)
     assert first.result()[0] == 0, first.result()[1]
     assert code == 0, output
@@ -595,17 +599,14 @@ def test_reboot_during_a_run(play, cut_off, login):
 
 @fault(
     "somebody deletes the live release",
-    "pages that are loaded already, without scripts and styles",
+    "pages that are loaded already",
     "the next run builds it again",
 )
-def test_deleted_release(host, basedir, play, login, ask):
-    (file,) = re.findall(r'href="(/static/[^"?]+\.css)', login().body.decode())[:1]
-    assert ask(file).status == 200
+def test_deleted_release(host, basedir, play, login):
     host.check_output("rm -r $(readlink --canonicalize %s/current/release)", basedir)
-    assert (login().status, ask(file).status) == (200, 404)
+    assert login().status == 200
     code, output = play()
     assert code == 0, output
-    assert ask(file).status == 200
 
 
 @fault("somebody edits config.xml", NOTHING, "the next run makes a generation of what your variables want")

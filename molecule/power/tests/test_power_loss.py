@@ -151,21 +151,21 @@ def changes(machine, record, play, number_of):
 @pytest.fixture(scope="module")
 def after(machine, record):
     """Have the host, off, with its disks as a power cut left them after so many entries of a log."""
-    # In memory, or this machine's own disk would get a copy for each.
-    directory = Path(tempfile.mkdtemp(dir="/dev/shm"))
 
     @contextmanager
     def after(change, count, is_lossy):
         entries = change.entries[:count]
-        record.restore(kept(entries, count) if is_lossy else entries, directory)
-        machine.put_in({name: directory / name for name in record.names})
-        try:
-            yield
-        finally:
-            machine.off()
+        # In memory, or this machine's own disk would get a copy for each; and each in a file of its own, for hosts that
+        # were started meanwhile hold on to what was mounted then, and another mount of that file would be the same.
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+            record.restore(kept(entries, count) if is_lossy else entries, Path(directory))
+            machine.put_in({name: Path(directory, name) for name in record.names})
+            try:
+                yield
+            finally:
+                machine.off()
 
-    yield after
-    shutil.rmtree(directory)
+    return after
 
 
 @pytest.fixture(scope="module")

@@ -117,7 +117,7 @@ def test_redis_that_goes_away(host, basedir, another_redis, play, refused, log_i
         assert PASSWORD not in output and quote(PASSWORD, safe="+") not in output
         wait_until(lambda: not host.service(REDIS).is_running)
         assert host.run("grep --quiet 'hunter2' %s", f"{basedir}/current/etc/grid/config.xml").succeeded
-        for source in ("--unit='omero-web*'", "--identifier=ansible-omero_config"):
+        for source in ("--unit='omero-web*'", "--identifier=ansible-omero_web_build"):
             journal = host.check_output(f"journalctl --quiet {source}")
             assert journal and "hunter2" not in journal
         session = log_in(7)
