@@ -69,7 +69,7 @@ lint: tools ## Check style, syntax and tables
 	tests/tables.py
 
 unit: tools ## Test the Python code
-	pytest --durations=10 --junit-xml=$(REPORTS)/unit.xml
+	pytest --numprocesses=auto --dist=loadfile --durations=10 --junit-xml=$(REPORTS)/unit.xml
 
 molecule: tools ## Test one scenario on real hosts (SCENARIO=default)
 	tests/run.py --show all $(SCENARIO)
