@@ -1,5 +1,7 @@
 """Action: check the role's variables against its argument spec, and say everything that is wrong in plain sentences.
 
+Where nothing is, what follows from them is returned.
+
 Ansible checks the same spec when a role starts, but prints the whole of it with any error, shows values that may be
 secret, and knows neither a misspelt variable nor a port or a path. Runs on the controller; touches no host.
 """
@@ -11,13 +13,15 @@ import re
 import runpy
 from collections.abc import Mapping
 from importlib.machinery import PathFinder
+from pathlib import Path
+from types import SimpleNamespace
 
 from ansible.constants import DEFAULT_MODULE_UTILS_PATH
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.collections import is_string
 from ansible.module_utils.parsing.convert_bool import BOOLEANS, boolean
-from ansible.plugins.action import ActionBase
 
+wanted = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_wanted.py"))))
 PREFIX = "omero_web_"
 # The rule of the module omero_config, which comes into play when a release is built. Only modules can import it.
 secrecy = runpy.run_path(PathFinder.find_spec("omero_config", DEFAULT_MODULE_UTILS_PATH).origin)["secrecy"]
@@ -239,8 +243,7 @@ def problem_of_evaluation(name, error):
     return f"{name} cannot be evaluated: {reason}."
 
 
-class ActionModule(ActionBase):
-    TRANSFERS_FILES = False
+class ActionModule(wanted.RoleAction):
     _VALID_ARGS = frozenset(("spec",))
 
     def run(self, tmp=None, task_vars=None):
@@ -259,4 +262,7 @@ class ActionModule(ActionBase):
         if problems:
             # An exception would be announced as one.
             return {**result, "failed": True, "msg": "\n".join(problems)}
-        return {**result, "changed": False}
+        site = wanted.site_of(wanted.plain(values), self.constants)
+        look = wanted.look_arguments(site, self.constants)
+        # Secrets are among what follows, so it is for the steps to come alone.
+        return {**result, "changed": False, "_ansible_no_log": True, "look": look, **site}

@@ -4,8 +4,11 @@ What the build wrote is masked here, where all secrets are known.
 """
 
 import re
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
 
-from ansible.plugins.action import ActionBase
+wanted = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_wanted.py"))))
 
 # Where pip gets no answer, it finds no version, and says only that in the end.
 NO_CONNECTION = re.compile(r"\[Errno [^']*(?='\)': /)")
@@ -32,32 +35,25 @@ def worded(step, release, host, packages, apps, log, tail):
     return f"{what} of omero-web {release} cannot be {done} on {host}. The end of the log:\n{reason}"
 
 
-class ActionModule(ActionBase):
-    TRANSFERS_FILES = False
-
+class ActionModule(wanted.RoleAction):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        self.variables = task_vars
         found = self._execute_module("omero_web_build", module_args=self._task.args, task_vars=task_vars)
         if found.get("failed") and "log" in found:
             found["msg"] = self._message(found.pop("msg"), found.pop("step"), found.pop("log"))
         return {**result, **found}
 
-    def _evaluated(self, name, **known):
-        """Return a variable of the role, where these others are so."""
-        self._templar.available_variables = {**self.variables, **known}
-        return self._templar.template(self.variables[name])
-
     def _message(self, sentence, step, log):
-        tail = self._evaluated("_omero_web_log_tail", _omero_web_log=log)
+        tail = self.evaluated("_omero_web_log_tail", _omero_web_log=log)
         if not step:
             return f"{sentence}. The end of its log:\n{tail}"
+        release = self.variables["__omero_web_plan"]["release"]
         return worded(
             step,
-            self.variables["__omero_web_plan"]["release"]["version"],
-            self.variables["inventory_hostname"],
-            self._evaluated("_omero_web_public_packages"),
-            self._evaluated("_omero_web_append").get("omero.web.apps", []),
-            self._evaluated("_omero_web_masked_text", _omero_web_log=log),
+            release["version"],
+            self.hostname,
+            release["definition"]["packages"],
+            self.checked["append"].get("omero.web.apps", []),
+            self.evaluated("_omero_web_masked_text", _omero_web_log=log),
             tail,
         )

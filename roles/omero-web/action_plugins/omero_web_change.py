@@ -5,9 +5,12 @@ host. What the module says of a failure is masked here, where all secrets are kn
 """
 
 import getpass
+import runpy
 import socket
+from pathlib import Path
+from types import SimpleNamespace
 
-from ansible.plugins.action import ActionBase
+wanted = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_wanted.py"))))
 
 # Stands for the number of a generation in what is made before it is known.
 NUMBER = "@generation@"
@@ -44,18 +47,19 @@ def worded(outcome, number, basedir, suspects, reason, tail):
     return "\n".join(filter(None, lines + outcome["undo"]))
 
 
-class ActionModule(ActionBase):
-    TRANSFERS_FILES = False
-    _VALID_ARGS = frozenset(("plan",))
+class ActionModule(wanted.RoleAction):
+    _VALID_ARGS = frozenset(("plan", "show"))
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         planned = self._task.args["plan"]
-        self.variables = task_vars
+        if self._task.args.get("show"):
+            return {**result, **self._shown(planned)}
         change = {key: value for key, value in planned["change"].items() if key != "release"}
-        arguments = {**change, **self._evaluated("_omero_web_change"), "by": self._by()}
+        own = wanted.change_arguments(self.checked, self.constants, planned)
+        arguments = {**change, **own, "by": self._by()}
         if change["make"]:
-            arguments["make"] = self._made(change["make"], planned["generation"])
+            arguments["make"] = self._made(change["make"], planned)
         found = self._execute_module("omero_web_change", module_args=arguments, task_vars=task_vars)
         if "outcome" in found:
             found["msg"] = self._message(found, planned["generation"])
@@ -63,36 +67,51 @@ class ActionModule(ActionBase):
             del found["outcome"]
         return {**result, **found}
 
-    def _evaluated(self, name, **known):
-        """Return a variable of the role, where these others are so."""
-        self._templar.available_variables = {**self.variables, **known}
-        return self._templar.template(self.variables[name])
-
     def _by(self):
         return f"ansible-playbook, by {getpass.getuser()} on {socket.gethostname()}"
 
-    def _made(self, make, number):
+    def _configuration(self, planned):
+        """Return what the configuration of the generation is written from: what depends on its Django, too."""
+        cores, django = self.variables["__omero_web_host"]["cores"], planned["release"]["django"]
+        site = wanted.site_of(self.checked["variables"], self.constants, cores, django)
+        return wanted.configuration_of(site, planned["release"])
+
+    def _shown(self, planned):
+        """Return how the live configuration would change, for people to see."""
+        variables = self.checked["variables"]
+        arguments = {
+            "path": f"{variables['omero_web_basedir']}/current/etc/grid/config.xml",
+            "owner": "root",
+            "group": variables["omero_web_group"],
+            "mode": "0640",
+        }
+        arguments.update(self._configuration(planned))
+        return self._execute_module("omero_config", module_args=arguments, task_vars=self.variables)
+
+    def _made(self, make, planned):
         """Return what the generation is made of, contents and secrets included."""
-        contents = numbered(self._evaluated("_omero_web_generation_files"), number)
-        moving = self._evaluated("_omero_web_moving_site")
-        contents.update({"nginx-moving.conf": moving} if moving else {})
+        site, number = self.checked, planned["generation"]
+        contents = self.generation_contents(planned)
+        if planned["leaves"] and site["has_nginx"]:
+            # While a prefix gives way to another; it is no part of the generation, which does not need it again.
+            template = site["variables"]["omero_web_nginx_template"]
+            contents["nginx-moving.conf"] = self.rendered(template, {"moving": True}, planned)
         modes = {"tls.pem": "0600"}
+        contents = numbered(contents, number)
         files = {name: {"content": text, "mode": modes.get(name, "0644")} for name, text in contents.items()}
-        # As the look was asked: before the release and the host's cores were known.
-        digest = self._evaluated("_omero_web_configuration_digest", _omero_web_cores=0, _omero_web_django="")
-        configuration = {**self._evaluated("_omero_web_configuration"), "from": make["from"], "digest": digest}
+        configuration = {**self._configuration(planned), "from": make["from"], "digest": site["digest"]}
         known = {key: value for key, value in make.items() if key != "from"}
         return {**known, "links": numbered(make["links"], number), "files": files, "configuration": configuration}
 
     def _message(self, found, number):
         outcome = found["outcome"]
         if outcome["step"] not in (TRIAL, "nginx", "start", "answer"):
-            return self._masked(found["msg"]).replace("this host", self.variables["inventory_hostname"])
+            return self._masked(found["msg"]).replace("this host", self.hostname)
         log = {"_omero_web_log": "\n".join(outcome["log"])}
-        tail = self._evaluated("_omero_web_log_tail", **log)
-        suspects = self._evaluated("_omero_web_suspects", **log) if outcome["step"] == TRIAL else []
-        basedir = self.variables["omero_web_basedir"]
+        tail = self.evaluated("_omero_web_log_tail", **log)
+        suspects = self.evaluated("_omero_web_suspects", **log) if outcome["step"] == TRIAL else []
+        basedir = self.checked["variables"]["omero_web_basedir"]
         return worded(outcome, number, basedir, suspects, self._masked(outcome["reason"]), tail)
 
     def _masked(self, text):
-        return self._evaluated("_omero_web_masked_text", _omero_web_log=text)
+        return self.evaluated("_omero_web_masked_text", _omero_web_log=text)

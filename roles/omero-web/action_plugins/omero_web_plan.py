@@ -1,7 +1,7 @@
 """Action: decide what a run does to a host.
 
 Everything down to `class ActionModule` is pure: plain data in, plain data out, without I/O, Ansible or Jinja. `look` is
-what omero_web_info returns; `order` and `wanted` are what vars/main/wanted.yml makes of the role's variables. What is
+what omero_web_info returns; `order` and `wanted` are what omero_web_wanted.py makes of the role's variables. What is
 due, what is kept and what is removed is decided here and nowhere else, so `--check`, the run itself and a rollback
 cannot disagree.
 """
@@ -9,9 +9,14 @@ cannot disagree.
 import hashlib
 import json
 import re
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.action import ActionBase
+
+site_wants = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_wanted.py"))))
+version_key = site_wants.version_key
 
 SCHEMA = 2
 DEFAULT_ADDRESS = "127.0.0.1:4080"
@@ -25,11 +30,6 @@ class Refusal(Exception):
 
 
 # --- which release ----------------------------------------------------------------------------------------------------
-
-
-def version_key(version):
-    """Order versions as numbers; what is no number comes before every number (5.6.dev1 before 5.6.0)."""
-    return [int(part) if part.isdigit() else -1 for part in str(version).split(".")]
 
 
 def is_exact(release):
@@ -626,53 +626,51 @@ def neighbour_of(variables):
 # --- what Ansible sees ------------------------------------------------------------------------------------------------
 
 
-def with_numbers(wanted):
-    """Return the same, with its numbers as such: templates make text of them."""
-    numbers = ("keep", "minimum_free_mb", "generation")
-    return {key: int(value) if key in numbers else value for key, value in wanted.items()}
+class ActionModule(site_wants.RoleAction):
+    """Finds out what is wanted, in the order in which it can be known, and plans."""
 
-
-class ActionModule(ActionBase):
-    """Evaluates the role's variables in the order in which they can be known, and plans."""
-
-    TRANSFERS_FILES = False
     _VALID_ARGS = frozenset(("look", "rollback", "archive_version"))
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         look = self._task.args["look"]
-
-        def evaluated(name, **known):
-            """Return a variable of the role where this is known of the plan."""
-            self._templar.available_variables = {**task_vars, "__omero_web_plan": known}
-            return self._templar.template(task_vars[name])
-
         found = {one["name"]: one for one in [*self._planned(task_vars), *look["neighbours"]]}
         look = {**look, "neighbours": list(found.values())}
+        decide = self._rollback if self._task.args.get("rollback") else self._plan
         try:
-            if self._task.args.get("rollback"):
-                wanted = with_numbers(evaluated("_omero_web_wanted_of_rollback", socket=""))
-                return {**result, "changed": False, **plan_rollback(look, wanted)}
-            order = evaluated("_omero_web_order")
-            order["archive_version"] = self._task.args["archive_version"]
-            release = choose_release(look, order)
-            if release["problem"]:
-                raise Refusal(release["problem"])
-            definition = evaluated("_omero_web_release_definition", release=release)
-            release = named_release(look, release, definition, order)
-            address = evaluated("_omero_web_app_address", release=release)
-            socket = socket_of(order["name"], look, address)
-            wanted = with_numbers(evaluated("_omero_web_wanted", release=release, socket=socket))
-            return {
-                **result,
-                "changed": False,
-                "release": release,
-                "socket": socket,
-                **plan(look, wanted, release),
-            }
+            return {**result, "changed": False, **decide(look)}
         except Refusal as refusal:
             # An exception would be announced as one.
             return {**result, "failed": True, "msg": str(refusal)}
+
+    def _known(self, look):
+        """Return what is known of a host before its release is."""
+        facts = self.variables["ansible_facts"]
+        problem = site_wants.problem_of_platform(self.constants, facts, self.hostname)
+        if problem:
+            raise Refusal(problem)
+        return site_wants.host_of(self.checked, self.constants, look, facts, self.hostname)
+
+    def _rollback(self, look):
+        host = self._known(look)
+        return {**host, **plan_rollback(look, site_wants.wanted_of_rollback(self.checked, self.constants, host))}
+
+    def _plan(self, look):
+        known, site = self._known(look), self.checked
+        order = site_wants.order_of(site, self.constants, known)
+        order["archive_version"] = self._task.args["archive_version"]
+        release = choose_release(look, order)
+        if release["problem"]:
+            raise Refusal(release["problem"])
+        known["shipping"] = site_wants.shipping_of(site, self.constants, known, release)
+        constraints = self.file("constraints-python2.7.txt").rstrip()
+        definition = site_wants.definition_of(site, known["shipping"], release, constraints)
+        known["release"] = named_release(look, release, definition, order)
+        known["socket"] = socket_of(order["name"], look, site["address"])
+        wanted = site_wants.wanted_of(site, self.constants, known)
+        wanted["contents"] = {file["path"]: self.rendered(file["src"], {}, known) for file in site["files"]}
+        wanted["parts"] = site_wants.parts_of(site, self.generation_contents(known), known["release"], look)
+        return {**known, **plan(look, wanted, known["release"])}
 
     def _planned(self, task_vars):
         """Return the instances that this play is about to put on the same host, where no look can see them yet.

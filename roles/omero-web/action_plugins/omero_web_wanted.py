@@ -1,0 +1,674 @@
+"""What a site wants of a host, from its variables: no action, but what the actions of this role share.
+
+Everything here is pure: plain data in, plain data out, without I/O, Ansible's variables or Jinja. `variables` are those
+of the site, evaluated; `constants` are the tables in vars/main. What the role writes to a host from them is left to
+templates, which read what is returned here as __omero_web_site (that which follows from the variables alone) and as
+__omero_web_plan (that which follows from the host, too).
+"""
+
+import hashlib
+import json
+import re
+import runpy
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import unquote
+
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+from ansible.utils.vars import merge_hash
+
+masked = runpy.run_path(str(Path(__file__).parents[1] / "filter_plugins/omero_web_masked.py"))["omero_web_masked"]
+
+# Where there is none, OMERO's own client takes this one, but none from a URL for which a port is given.
+PROTOCOL_PORTS = {"ws": 80, "wss": 443, "tcp": 4063, "ssl": 4064, None: 4064}
+# In the order of the apps, and before what omero_web_config_append has.
+APP_LISTS = {
+    "omero.web.middleware": "middleware",
+    "omero.web.open_with": "open_with",
+    "omero.web.ui.center_plugins": "center_plugins",
+    "omero.web.ui.metadata_panes": "metadata_panes",
+    "omero.web.ui.right_plugins": "right_plugins",
+    "omero.web.ui.top_links": "top_links",
+}
+# Static files are collected for the installed apps.
+STATIC = ("omero.web.apps", "omero.web.staticfile_dirs")
+# pip reads what may have credentials in it, packages and where they come from, from its standard input: everybody on
+# the host sees a command line.
+PIP_SOURCE = re.compile(
+    r"(?:^|\s)((?:-[if][=\s]?|--(?:index-url|extra-index-url|find-links)[=\s])\s*\S+"
+    r"|(?:-[cer][=\s]?|--(?:constraint|editable|requirement)[=\s])\s*\S+://\S+)"
+)
+# Not what nginx has for "any", nor a pattern.
+SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+
+
+def text_of(value):
+    return "" if value is None else str(value)
+
+
+def version_key(version):
+    """Order versions as numbers; what is no number comes before every number (5.6.dev1 before 5.6.0)."""
+    return [int(part) if part.isdigit() else -1 for part in str(version).split(".")]
+
+
+def newest_for(rows, python):
+    """Return the first row, of those with the newest first, that is for this Python; empty if there is none."""
+    return next((row for row in rows if version_key(row["python_from"]) <= version_key(python)), {})
+
+
+def listed(value):
+    """Return the list that a property has, which may be written as JSON; empty if it has none."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            value = json.loads(value)
+    return value if isinstance(value, list) else []
+
+
+# --- what follows from the variables alone ----------------------------------------------------------------------------
+
+
+def app_name(app):
+    """Return the name that an app has, or that of its package: without a path before it, a version or more after."""
+    package = re.sub(r"^([\w.-]+)(?:\[[^]]*\])? *@.*", r"\1", app["package"])
+    package = re.sub(r"^(?:.*/)?([\w.-]+?)(?:-\d.*|\.git\b.*|[^\w.-].*)?$", r"\1", package)
+    return app.get("name") or package.replace("-", "_")
+
+
+def app_settings(apps):
+    viewers = [app["viewer"] for app in apps if app.get("viewer")]
+    settings = {key: value for app in apps for key, value in app.get("settings", {}).items()}
+    return {**settings, **({"omero.web.viewer.view": viewers[-1]} if viewers else {})}
+
+
+def append_of(apps, append):
+    """Return what is added to OMERO.web's own lists."""
+    lists = {name: [item for app in apps for item in app.get(key, [])] for name, key in APP_LISTS.items()}
+    lists = {"omero.web.apps": [app_name(app) for app in apps], **lists}
+    return merge_hash({name: items for name, items in lists.items() if items}, append, False, "append")
+
+
+def server_list(servers):
+    def port(server):
+        return PROTOCOL_PORTS[re.match(r"(?:(\w+)://)?", server["host"])[1]]
+
+    return [[server["host"], server.get("port") or port(server), server["name"]] for server in servers]
+
+
+def redis_of(variables, constants, django):
+    """Return the URL of the Redis for sessions, its password, and what Django is told of it.
+
+    None of the ways to keep sessions is shared by two versions of Django, because none reads the sessions of another.
+    """
+    own = f"unix://{constants['_omero_web_redis_socket']}?db=0" if boolean(variables["omero_web_redis"]) else ""
+    url = own or variables["omero_web_redis_url"]
+    # Between the scheme and the host: [user]:password@. A plus stands for itself there.
+    login = re.search(r"(?<=://)[^/@]*(?=@)", url)
+    password = unquote(re.sub(r"^[^:]*:?", "", login[0])) if login else ""
+    location = re.sub(r"(?<=://)([^/@:]*)(:[^/@]*)?@", r"\1@", url).replace("://@", "://")
+    cache = {
+        "BACKEND": "django_redis.cache.RedisCache",
+        # OMERO.web and Django leave passwords out of what they log, by their names.
+        "LOCATION": location,
+        "KEY_PREFIX": f"{constants['_omero_web_name']}:django-{django}",
+        "OPTIONS": {"SOCKET_TIMEOUT": 5, **({"PASSWORD": password} if password else {})},
+    }
+    return {
+        "url": url,
+        "password": password,
+        "settings": {"omero.web.session_engine": "django.contrib.sessions.backends.cache"} if url else {},
+        "secrets": {"omero.web.caches": {"default": cache}} if url else {},
+    }
+
+
+def wsgi_args(variables):
+    """Return the arguments of gunicorn: the proxies that the site has in place of nginx are to be believed, too."""
+    arguments = [variables["omero_web_wsgi_args"]]
+    if variables["omero_web_trusted_proxies"] and not boolean(variables["omero_web_nginx"]):
+        proxies = ["127.0.0.1", "::1", *variables["omero_web_trusted_proxies"]]
+        arguments = [f"--forwarded-allow-ips={','.join(proxies)}", *arguments]
+    return " ".join(filter(None, arguments))
+
+
+def convenience_settings(variables, has_tls, redis, cores):
+    """Return the properties that the role's own variables stand for."""
+    workers = int(variables["omero_web_workers"]) or 2 * cores + 1
+    arguments = wsgi_args(variables)
+    servers = server_list(variables["omero_web_servers"])
+    return {
+        "omero.web.wsgi_worker_class": variables["omero_web_worker_class"],
+        # As text: the digests of configurations have it so.
+        "omero.web.wsgi_workers": str(workers),
+        "omero.web.wsgi_threads": variables["omero_web_threads"],
+        "omero.web.wsgi_worker_connections": variables["omero_web_worker_connections"],
+        "omero.web.wsgi_timeout": variables["omero_web_timeout"],
+        "omero.web.application_server.max_requests": variables["omero_web_max_requests"],
+        **({"omero.web.wsgi_args": arguments} if arguments else {}),
+        **({"omero.web.prefix": variables["omero_web_prefix"]} if variables["omero_web_prefix"] else {}),
+        **({"omero.web.server_list": servers} if servers else {}),
+        **({"omero.web.session_cookie_secure": True, "omero.web.csrf_cookie_secure": True} if has_tls else {}),
+        **redis["settings"],
+    }
+
+
+def address_of(settings):
+    host = str(settings.get("omero.web.application_server.host", "127.0.0.1"))
+    return f"{f'[{host}]' if ':' in host else host}:{settings.get('omero.web.application_server.port', 4080)}"
+
+
+def tls_of(variables, constants):
+    """Return where nginx has its certificate from.
+
+    One that is given as text belongs to the generation, in one file with its key, so that they always match.
+    """
+    certificate, key = variables["omero_web_tls_certificate"], variables["omero_web_tls_key"]
+    is_used = boolean(variables["omero_web_nginx"]) and bool(certificate)
+    is_on_trial = is_used and certificate == "self-signed"
+    self_signed = {"path": f"{variables['omero_web_basedir']}/self-signed.pem", "mode": "0600"}
+    given = {"omero_web_tls_certificate": certificate, "omero_web_tls_key": key}
+    installed = constants["_omero_web_tls_installed"]
+    return {
+        "is_used": is_used,
+        "is_on_trial": is_on_trial,
+        "self_signed": self_signed,
+        "text": "".join(re.sub(r"\s*$", "\n", text) for text in (certificate, key) if text.startswith("-----BEGIN")),
+        **{
+            name: self_signed["path"] if is_on_trial else value if value.startswith("/") else installed
+            for name, value in (("certificate", certificate), ("key", key))
+        },
+        # Files of the site's own.
+        "given": {name: path for name, path in given.items() if is_used and path.startswith("/")},
+        # nginx reads a certificate that certbot has renewed once it is told to.
+        "has_certbot": is_used and certificate.startswith("/etc/letsencrypt/"),
+    }
+
+
+def directories_of(variables, constants, tls):
+    """Return the directories that the role keeps, whatever runs.
+
+    In this order: the service, which may have owned the first ones, can then replace none of those below.
+    """
+    basedir = variables["omero_web_basedir"]
+    below = ("", "/generations", "/acme", "/pages", "/releases", "/wheels", "/var", "/var/sessions")
+    service = {"owner": variables["omero_web_user"], "group": variables["omero_web_group"]}
+    redis = {"path": constants["_omero_web_redis_dir"], "owner": "redis", "group": "redis", "mode": "0700"}
+    return [
+        *({"path": basedir + path, "mode": "0755"} for path in below),
+        {"path": f"{basedir}/var/log", **service, "mode": "0750"},
+        *([redis] if boolean(variables["omero_web_redis"]) else []),
+        *(constants["_omero_web_certbot"]["directories"] if tls["has_certbot"] else []),
+    ]
+
+
+def files_of(variables, constants, tls):
+    """Return the files that the role keeps, whatever runs, with their templates."""
+    # Once there, that of Redis stays: a generation to go back to may want it.
+    redis = constants["_omero_web_redis_files"] if boolean(variables["omero_web_redis"]) else []
+    certbot = constants["_omero_web_certbot"]["files"] if tls["has_certbot"] else []
+    return [*constants["_omero_web_own_files"], *redis, *certbot]
+
+
+def site_of(variables, constants, cores=0, django=""):
+    """Return all that follows from the variables of a site, secrets included.
+
+    The cores of the host and the Django of its release make a difference to the configuration. A look is taken before
+    either is known, so it compares what follows without them (`digest`); what depends on them is among the parts of a
+    generation.
+    """
+    basedir, apps = variables["omero_web_basedir"], variables["omero_web_apps"]
+    has_nginx = boolean(variables["omero_web_nginx"])
+    tls = tls_of(variables, constants)
+    redis = redis_of(variables, constants, django)
+    convenience = convenience_settings(variables, tls["is_used"], redis, cores)
+    settings = {**convenience, **app_settings(apps), **variables["omero_web_config"]}
+    secrets = {**redis["secrets"], **variables["omero_web_secrets"]}
+    append = append_of(apps, variables["omero_web_config_append"])
+    purge = boolean(variables["omero_web_config_purge"])
+    address = address_of(settings)
+    ports = {"omero_web_http_port": variables["omero_web_http_port"]} if has_nginx else {}
+    ports.update({"omero_web_https_port": variables["omero_web_https_port"]} if tls["is_used"] else {})
+    has_hsts = tls["is_used"] and not tls["is_on_trial"] and int(variables["omero_web_hsts_seconds"])
+    hsts = {"Strict-Transport-Security": f"max-age={variables['omero_web_hsts_seconds']}"} if has_hsts else {}
+    logs = [constants["_omero_web_error_log"]]
+    logs += [constants["_omero_web_access_log"]] if variables["omero_web_access_log"] != "none" else []
+    static = {
+        "settings": {key: value for key, value in settings.items() if key in STATIC},
+        "append": {key: value for key, value in append.items() if key in STATIC},
+    }
+    own_apps = [*append.get("omero.web.apps", []), *listed(settings.get("omero.web.apps"))]
+    return {
+        "variables": variables,
+        "settings": settings,
+        "secrets": secrets,
+        "append": append,
+        "purge": purge,
+        "digest": digest_of([settings, secrets, append, purge]),
+        "hidden": {**variables["omero_web_secrets"], "omero_web_redis_url": redis["password"]},
+        "redis_url": redis["url"],
+        "has_prometheus": "django_prometheus" in own_apps,
+        "has_nginx": has_nginx,
+        "ports": ports,
+        "address": address,
+        "prefix": text_of(settings.get("omero.web.prefix")),
+        "static_url": text_of(settings.get("omero.web.static_url", "/static/")),
+        "base_url": base_url(ports, address),
+        "headers": {**variables["omero_web_headers"], **hsts},
+        "tls": tls,
+        "directories": directories_of(variables, constants, tls),
+        "files": files_of(variables, constants, tls),
+        "secret_key": {
+            "path": f"{basedir}/var/django_secret_key",
+            "group": variables["omero_web_group"],
+            "mode": "0640",
+        },
+        "logs": logs if has_nginx else [],
+        "packages": [*variables["omero_web_packages"], *(app["package"] for app in apps)],
+        "pip_sources": PIP_SOURCE.findall(variables["omero_web_pip_extra_args"]),
+        "pip_install": "-m pip install --disable-pip-version-check --requirement /dev/stdin "
+        + PIP_SOURCE.sub("", variables["omero_web_pip_extra_args"]),
+        "static": static,
+        # Apps may not even be loaded without settings of theirs, though what they are makes no difference to static
+        # files.
+        "static_settings": {**static["settings"], **app_settings(apps), **variables["omero_web_secrets"]},
+    }
+
+
+def digest_of(value):
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def base_url(ports, address):
+    """Return where the host asks itself."""
+    if "omero_web_https_port" in ports:
+        return f"https://127.0.0.1:{ports['omero_web_https_port']}"
+    return f"http://127.0.0.1:{ports['omero_web_http_port']}" if ports else f"http://{address}"
+
+
+def look_arguments(site, constants):
+    """Return what omero_web_info is asked."""
+    variables = site["variables"]
+    name, sites = constants["_omero_web_name"], constants["_omero_web_nginx_default_sites"]
+    archives = constants["_omero_web_archives"]
+    own = [*site["directories"], *site["files"], site["secret_key"], site["tls"]["self_signed"]]
+    units = ("boot.service", "clearsessions.timer", "redis.service")
+    ports = site["ports"].values() if boolean(variables["omero_web_open_firewall"]) else ()
+    python = variables["omero_web_python"]
+    return {
+        "name": name,
+        "basedir": variables["omero_web_basedir"],
+        "pythons": [python] if python else constants["_omero_web_usual_pythons"],
+        "paths": [
+            *(one["path"] for one in own),
+            constants["_omero_web_access_log"],
+            constants["_omero_web_error_log"],
+            sites["Debian"]["path"],
+            *constants["_omero_web_units_of_others"],
+            *constants["_omero_web_nginx_sites_of_others"],
+        ],
+        "files": list(dict.fromkeys(site["tls"]["given"].values())),
+        "patterns": {
+            **dict.fromkeys(archives["files"], archives["pattern"]),
+            sites["RedHat"]["path"]: sites["RedHat"]["part"],
+            constants["_omero_web_nginx_conf"]: constants["_omero_web_nginx_conf_of_others"],
+        },
+        "units": ["nginx.service", *(f"{name}-{unit}" for unit in units)],
+        "booleans": constants["_omero_web_selinux_booleans"],
+        "ports": [f"{port}/tcp" for port in ports],
+        "configuration": site["digest"],
+        "timeout": variables["omero_web_timeout"],
+    }
+
+
+# --- what follows from the host, too ----------------------------------------------------------------------------------
+
+
+def problem_of_platform(constants, facts, host):
+    """Return why the role does not run on a host, in one sentence; empty if it does."""
+    name, version, major = (facts[f"distribution{ending}"] for ending in ("", "_version", "_major_version"))
+    oldest, newest = constants["_omero_web_supported"].get(name, (None, None))
+    is_supported = (
+        oldest is not None
+        and version_key(version if "." in oldest else major) >= version_key(oldest)
+        and (not newest or version_key(major) <= version_key(newest))
+    )
+    if is_supported and facts["service_mgr"] == "systemd":
+        return ""
+    return (
+        f"{host} is {name} {version} with {facts['service_mgr']} as its service manager; the role needs Debian 11 or "
+        "newer, Ubuntu 22.04 or newer, CentOS 7, or Rocky Linux, AlmaLinux, CentOS Stream or RHEL 8 or 9, run by "
+        "systemd."
+    )
+
+
+def system_of(constants, facts):
+    """Return what the operating system has: what its family has, but for what is another in its version."""
+    system = constants["_omero_web_systems"][facts["os_family"]]
+    system = merge_hash(system, system["versions"].get(facts["distribution_major_version"], {}))
+    return {
+        **{name: value for name, value in system.items() if name != "versions"},
+        "name": f"{facts['distribution']} {facts['distribution_version']}",
+        "package_interpreter": system["package_interpreter"] or facts.get("python", {}).get("executable", "auto"),
+    }
+
+
+def order_of(site, constants, host):
+    """Return what a release is chosen by."""
+    variables, system = site["variables"], host["system"]
+    return {
+        "name": constants["_omero_web_name"],
+        "basedir": variables["omero_web_basedir"],
+        "host": host["hostname"],
+        "system": system["name"],
+        "release": variables["omero_web_release"],
+        "method": variables["omero_web_install_method"],
+        "python": variables["omero_web_python"],
+        "os_python": system["python"],
+        "os_pythons": system["pythons"],
+        "releases": constants["_omero_web_releases"],
+    }
+
+
+def shipping_of(site, constants, host, release):
+    """Return how a release is shipped: what of the method's table its variables, its version and its Python pick."""
+    variables, system = site["variables"], host["system"]
+    method = constants["_omero_web_methods"][release["method"]]
+    interpreter = system["pythons"].get(release["interpreter"], {})
+    gevent = newest_for(constants["_omero_web_gevents"], release["python"]).get("version", "0")
+    is_gevent = variables["omero_web_worker_class"] == "gevent"
+    # The site's own pin wins.
+    has_gevent = any(re.match(r"gevent(?![\w-])", package) for package in variables["omero_web_packages"])
+    extras = [
+        *(method["gevent"] if is_gevent and not has_gevent else []),
+        *(method["threads"] if int(variables["omero_web_threads"]) > 1 else []),
+        *(method["redis"] if site["redis_url"] else []),
+    ]
+    requirements = [*extras, *method["requirements"]]
+    return {
+        **{name: method[name] for name in ("homes", "links", "has_breach", "calls")},
+        "pip": method["pip"] or interpreter.get("pip", []),
+        "extras": [package.format(gevent=gevent) for package in extras],
+        "requirements": [package.format(gevent=gevent, version=release["version"]) for package in requirements],
+        # They take minutes to compile, and compilers that a web server need not have.
+        "wheels_only": "--only-binary=gevent,greenlet" if is_gevent else "",
+        "packages": interpreter.get("packages", []),
+        "build_packages": interpreter.get("build_packages", []),
+        "ice_requirements": newest_for(constants["_omero_web_ice_build_requirements"], release["python"])["packages"],
+        "brotli": system["brotli_packages"] if site["has_nginx"] and boolean(variables["omero_web_brotli"]) else [],
+    }
+
+
+def definition_of(site, shipping, release, constraints):
+    """Return all that defines a release: a change of anything makes another one."""
+    variables = site["variables"]
+    archive = {
+        "checksum": variables["omero_web_archive_checksum"],
+        "constraints": hashlib.sha256(constraints.encode()).hexdigest(),
+    }
+    return {
+        # Counts changes of how a release is built.
+        "recipe": 1,
+        "release": release["version"],
+        "python": f"{release['interpreter']} {release['python']}",
+        "packages": [masked(package) for package in [*site["packages"], *shipping["extras"]]],
+        "ice_wheel": f"{masked(variables['omero_web_ice_wheel'])} {variables['omero_web_ice_wheel_checksum']}",
+        "static": site["static"],
+        **(archive if release["method"] == "archive" else {}),
+        **({"brotli": True} if shipping["brotli"] else {}),
+    }
+
+
+def build_properties(systemd):
+    """Return what makes a build give way to all else: its weight among units, or its niceness where they have none."""
+    weights = ["CPUWeight=1", "IOWeight=1"] if systemd >= 232 else ["CPUShares=2", "BlockIOWeight=10"]
+    return ["Nice=19", *weights]
+
+
+def site_name(server_names, allowed_hosts, node):
+    """Return, of the names of a site, the one to ask it for, as its users do and as OMERO.web answers to it.
+
+    A site whose names are all refused is asked for the first of them: that it fails is what it has to be told.
+    """
+    allowed_hosts = [host for host in listed(allowed_hosts) if isinstance(host, str)]
+    names = [name for name in server_names if SERVER_NAME.fullmatch(name)]
+    good = [name for name in names if is_allowed(name, allowed_hosts)]
+    others = [host.lstrip(".") for host in allowed_hosts if SERVER_NAME.fullmatch(host.lstrip("."))]
+    return [*good, *names, *others, *filter(SERVER_NAME.fullmatch, [node]), "localhost"][0]
+
+
+def is_allowed(name, allowed_hosts):
+    """As Django has it: a name, one with a dot before it for all below it, too, or a star for all."""
+    name = name.lower()
+    return any(
+        host == "*" or name == host.lower() or (host.startswith(".") and f".{name}".endswith(host.lower()))
+        for host in allowed_hosts
+    )
+
+
+def moving_of(look, prefix):
+    """Return the prefixes that the site had before, whose addresses lead on, and the one that gives way now, if any."""
+    live = next((one["manifest"] for one in look["generations"] if one["number"] == look["current"]), {})
+    former = live.get("former_prefixes", []) + ([live["prefix"]] if "prefix" in live else [])
+    return {
+        "former_prefixes": [one for one in dict.fromkeys(former) if one != prefix],
+        "leaves": [live["prefix"]] if live.get("prefix", prefix) != prefix else [],
+    }
+
+
+def host_of(site, constants, look, facts, hostname):
+    """Return what plans, templates and tasks have to know of a host, whatever its release."""
+    allowed = site["settings"].get("omero.web.allowed_hosts", ["*"])
+    system = system_of(constants, facts)
+    return {
+        "hostname": hostname,
+        "system": system,
+        "logs": [{**system["nginx_logs"], "mode": "0640", "path": path} for path in site["logs"]],
+        "site_name": site_name(site["variables"]["omero_web_server_names"], allowed, facts["nodename"]),
+        "build_properties": build_properties(look["systemd"]),
+        "default_site": constants["_omero_web_nginx_default_sites"][facts["os_family"]],
+        **moving_of(look, site["prefix"]),
+    }
+
+
+def nginx_files(site, constants):
+    """Return where nginx's files of a generation are installed."""
+    nginx = {"nginx.conf": constants["_omero_web_nginx_conf"]} if site["has_nginx"] else {}
+    return {**nginx, **({"tls.pem": constants["_omero_web_tls_installed"]} if site["tls"]["text"] else {})}
+
+
+def generation_templates(site):
+    """Return the templates of what a generation is made of, each with variables of its own."""
+    template = site["variables"]["omero_web_nginx_template"]
+    nginx = {"nginx.conf": (template, {"moving": False})} if site["has_nginx"] else {}
+    return {
+        "omero-web.service": ("omero-web.service.j2", {"probe": False}),
+        "omero-web.socket": ("omero-web.socket.j2", {}),
+        "probe.service": ("omero-web.service.j2", {"probe": True}),
+        **nginx,
+    }
+
+
+def parts_of(site, contents, release, look):
+    """Return what a generation is made of, apart from its settings; its number, not known yet, is @generation@.
+
+    Where one of them is not what it would be today, the next generation is due.
+    """
+    cores = {} if int(site["variables"]["omero_web_workers"]) else {"cores": str(look["cores"])}
+    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in contents.items()}
+    return {**digests, "release": release["name"], **cores}
+
+
+def target_of_site(site, constants, host, socket):
+    """Return how a generation is run, whichever it is: its manifest has this."""
+    name = constants["_omero_web_name"]
+    redis = [f"{name}-redis.service"] if boolean(site["variables"]["omero_web_redis"]) else []
+    return {
+        "address": site["address"],
+        "socket": socket,
+        "url": site["base_url"] + site["prefix"],
+        "host": host["site_name"],
+        "prefix": site["prefix"],
+        "static_url": site["static_url"],
+        "units": [*redis, f"{name}-clearsessions.timer"],
+    }
+
+
+def wanted_by_all(site, constants, host):
+    """Return what a plan and the plan of a rollback have to know."""
+    variables = site["variables"]
+    basedir = variables["omero_web_basedir"]
+    return {
+        "name": constants["_omero_web_name"],
+        "basedir": basedir,
+        "service": {"basedir": basedir, "user": variables["omero_web_user"], "group": variables["omero_web_group"]},
+        "host": host["hostname"],
+        "start": boolean(variables["omero_web_start"]),
+        "minimum_free_mb": int(variables["omero_web_minimum_free_mb"]),
+        "nginx_files": nginx_files(site, constants),
+        "base_url": site["base_url"],
+    }
+
+
+def wanted_of_rollback(site, constants, host):
+    variables = site["variables"]
+    return {
+        **wanted_by_all(site, constants, host),
+        "generation": int(variables["omero_web_generation"]),
+        "to_failed": boolean(variables["omero_web_rollback_to_failed"]),
+        "links": {},
+        "sessions": "",
+        "purge": True,
+        "target": {**target_of_site(site, constants, host, socket=""), "address": ""},
+    }
+
+
+def wanted_of(site, constants, known):
+    """Return what a host is to have and to run, but for `contents` and `parts`, which templates make."""
+    variables = site["variables"]
+    has_nginx, name = site["has_nginx"], constants["_omero_web_name"]
+    system, shipping, release = known["system"], known["shipping"], known["release"]
+    is_archived = boolean(variables["omero_web_archived_repositories"]) and system["is_archived"]
+    others = constants["_omero_web_nginx_sites_of_others"] if has_nginx else []
+    return {
+        **wanted_by_all(site, constants, known),
+        "keep": int(variables["omero_web_keep_generations"]),
+        # The host
+        "packages": [
+            *system["packages"],
+            *shipping["packages"],
+            *(system["nginx_packages"] if has_nginx else []),
+            *shipping["brotli"],
+            *(["openssl"] if site["tls"]["is_on_trial"] else []),
+            *([system["redis"]["package"]] if boolean(variables["omero_web_redis"]) else []),
+        ],
+        "gone_repositories": constants["_omero_web_archives"]["files"] if is_archived else [],
+        "directories": site["directories"],
+        "files": site["files"],
+        "logs": known["logs"],
+        "secret_keys": [site["secret_key"]],
+        "certificates": [site["tls"]["self_signed"]] if site["tls"]["is_on_trial"] else [],
+        "tls_files": site["tls"]["given"],
+        "of_others": [*constants["_omero_web_units_of_others"], *others],
+        "booleans": system["selinux"]["booleans"],
+        "has_nginx": has_nginx,
+        "ports": [int(port) for port in site["ports"].values()],
+        "server_names": variables["omero_web_server_names"],
+        "default_site": known["default_site"] if has_nginx else {},
+        # The generation
+        "version": release["version"],
+        # What outlives a generation is no part of it, but linked.
+        "links": {
+            "release": f"../../releases/{release['name']}",
+            "var/log": "../../../var/log",
+            "var/django_secret_key": "../../../var/django_secret_key",
+            "var/tmp": f"../../../var/sessions/django-{release['django']}",
+            "var/django.pid": f"/run/{name}-@generation@/django.pid",
+            **shipping["links"],
+        },
+        "sessions": f"django-{release['django']}",
+        "purge": site["purge"],
+        "former_prefixes": known["former_prefixes"],
+        "target": target_of_site(site, constants, known, known["socket"]),
+    }
+
+
+def configuration_of(site, release):
+    """Return what the configuration of a generation is written from, secrets included."""
+    # What only the role can know, for it depends on the release.
+    own = {"omero.web.static_root": f"{release['directory']}/static"}
+    return {"settings": {**site["settings"], **own}, **{key: site[key] for key in ("secrets", "append", "purge")}}
+
+
+def change_arguments(site, constants, host):
+    """Return what omero_web_change is told beside the plan."""
+    variables = site["variables"]
+    return {
+        "name": constants["_omero_web_name"],
+        **{key: variables[f"omero_web_{key}"] for key in ("basedir", "user", "group")},
+        **{key: int(variables[f"omero_web_{key}"]) for key in ("lock_timeout", "start_timeout")},
+        "start": boolean(variables["omero_web_start"]),
+        "nginx": {"default_site": host["default_site"], "ports": site["ports"]} if site["has_nginx"] else None,
+    }
+
+
+# --- what Ansible sees ------------------------------------------------------------------------------------------------
+
+
+class Evaluated(dict):
+    """Constants by their names, each evaluated when it is asked for."""
+
+    def __init__(self, evaluate):
+        super().__init__()
+        self.evaluate = evaluate
+
+    def __missing__(self, name):
+        self[name] = self.evaluate(name)
+        return self[name]
+
+
+def plain(value):
+    """Return an evaluated value as plain data; a value from a vault is no text until then."""
+    if isinstance(value, Mapping):
+        return {plain(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+class RoleAction(ActionBase):
+    """An action that knows what the site wants."""
+
+    TRANSFERS_FILES = False
+
+    def run(self, tmp=None, task_vars=None):
+        self.variables = task_vars
+        self.hostname = task_vars["inventory_hostname"]
+        # What follows from the variables, once they are checked.
+        self.checked = task_vars.get("__omero_web_site")
+        self.constants = Evaluated(self.evaluated)
+        return super().run(tmp, task_vars)
+
+    def evaluated(self, name, **known):
+        """Return a variable of the role, where these others are so."""
+        self._templar.available_variables = {**self.variables, **known}
+        return self._templar.template(self.variables[name])
+
+    def file(self, name):
+        """Return the content of a file of the role."""
+        return (Path(self._task._role._role_path) / "files" / name).read_text()
+
+    def rendered(self, template, own, plan):
+        """Return a text from a template, which has variables of its own, and what is known of the plan."""
+        known = {"_omero_web_template": template, "_omero_web_own": own, "__omero_web_plan": plan}
+        return self.evaluated("_omero_web_rendered", **known)
+
+    def generation_contents(self, plan):
+        """Return what a generation is made of, by the names of its files."""
+        templates, text = generation_templates(self.checked), self.checked["tls"]["text"]
+        return {
+            "gunicorn.conf.py": self.file("gunicorn.conf.py"),
+            **{name: self.rendered(template, own, plan) for name, (template, own) in templates.items()},
+            **({"tls.pem": text} if text else {}),
+        }
