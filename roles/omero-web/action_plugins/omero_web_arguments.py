@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from ansible.constants import DEFAULT_MODULE_UTILS_PATH
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.collections import is_string
+from ansible.module_utils.common.yaml import yaml_load
 from ansible.module_utils.parsing.convert_bool import BOOLEANS, boolean
 
 wanted = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_wanted.py"))))
@@ -244,11 +245,12 @@ def problem_of_evaluation(name, error):
 
 
 class ActionModule(wanted.RoleAction):
-    _VALID_ARGS = frozenset(("spec",))
+    _VALID_ARGS = frozenset()
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        spec = self._task.args["spec"]
+        specs = yaml_load((self.role / "meta/argument_specs.yml").read_text())["argument_specs"].values()
+        spec = {name: option for one in specs for name, option in one["options"].items()}
         problems = list(problems_of_names(task_vars, spec))
         values = {}
         for name, option in spec.items():

@@ -626,6 +626,13 @@ class Evaluated(dict):
         return self[name]
 
 
+class Shared(dict):
+    """Variables that no template changes: Ansible would copy them all in depth for each text that it renders."""
+
+    def __deepcopy__(self, memo):
+        return Shared(self)
+
+
 def plain(value):
     """Return an evaluated value as plain data; a value from a vault is no text until then."""
     if isinstance(value, Mapping):
@@ -645,6 +652,7 @@ class RoleAction(ActionBase):
     def run(self, tmp=None, task_vars=None):
         self.variables = task_vars
         self.hostname = task_vars["inventory_hostname"]
+        self.role = Path(self._task._role._role_path)
         # What follows from the variables, once they are checked.
         self.checked = task_vars.get("__omero_web_site")
         self.constants = Evaluated(self.evaluated)
@@ -652,12 +660,12 @@ class RoleAction(ActionBase):
 
     def evaluated(self, name, **known):
         """Return a variable of the role, where these others are so."""
-        self._templar.available_variables = {**self.variables, **known}
+        self._templar.available_variables = Shared(self.variables, **known)
         return self._templar.template(self.variables[name])
 
     def file(self, name):
         """Return the content of a file of the role."""
-        return (Path(self._task._role._role_path) / "files" / name).read_text()
+        return (self.role / "files" / name).read_text()
 
     def rendered(self, template, own, plan):
         """Return a text from a template, which has variables of its own, and what is known of the plan."""
