@@ -269,7 +269,8 @@ def run(tmp_path):
     """Run the action with some variables, as talkative as Ansible gets, and return how that ended and all it said."""
 
     def run(variables):
-        task = {"omero_web_arguments": {"spec": SPEC}}
+        role = {"name": str(ROLE), "tasks_from": "check-variables", "rolespec_validate": False}
+        task = {"ansible.builtin.import_role": role}
         playbook, extra_vars = tmp_path / "playbook.yml", tmp_path / "variables.json"
         playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
         extra_vars.write_text(json.dumps(variables))

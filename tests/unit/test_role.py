@@ -13,14 +13,11 @@ ROOT = Path(__file__).parents[2]
 ROLE = ROOT / "roles/omero-web"
 TASKS = sorted(ROLE.glob("tasks/*.yml"))
 CONSTANTS = sorted(ROLE.glob("vars/main/*.yml"))
-SYSTEMS = sorted(ROLE.glob("vars/*.yml"))
 ENTRY_POINTS = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"].values()
 SPEC = {name: option for entry_point in ENTRY_POINTS for name, option in entry_point["options"].items()}
 # Variables that are evaluated in Python.
-PLUGIN_FILES = [ROLE / f"action_plugins/omero_web_{name}.py" for name in ("plan", "change")]
-CODE = "\n".join(
-    path.read_text() for path in (*TASKS, *CONSTANTS, *SYSTEMS, *PLUGIN_FILES, *sorted(ROLE.glob("templates/*")))
-)
+PLUGIN_FILES = [ROLE / f"action_plugins/omero_web_{name}.py" for name in ("build", "change", "plan", "wanted")]
+CODE = "\n".join(path.read_text() for path in (*TASKS, *CONSTANTS, *PLUGIN_FILES, *sorted(ROLE.glob("templates/*"))))
 # They have names like variables, but are none.
 PLUGINS = {path.stem for path in (*ROOT.glob("library/*.py"), *ROLE.glob("*_plugins/*.py"))}
 
@@ -68,13 +65,14 @@ def test_every_constant_is_used_and_every_used_one_is_defined():
 
 
 def test_constants_are_named_as_such():
-    for path in CONSTANTS + SYSTEMS:
+    for path in CONSTANTS:
         assert all(name.startswith("_omero_web_") for name in yaml.safe_load(path.read_text())), path.name
 
 
-def test_operating_systems_set_the_same_constants():
-    per_system = [set(yaml.safe_load(path.read_text())) for path in SYSTEMS]
-    assert all(constants == per_system[0] for constants in per_system)
+def test_operating_systems_have_the_same():
+    systems = yaml.safe_load((ROLE / "vars/main/systems.yml").read_text())["_omero_web_systems"].values()
+    assert len({frozenset(system) for system in systems}) == 1
+    assert all(set(version) < set(system) for system in systems for version in system["versions"].values())
 
 
 def test_what_a_run_finds_out_is_named_as_such():

@@ -1,6 +1,7 @@
 """Every name that a host has of an OMERO.web, of the unnamed instance and of one beside it."""
 
 import functools
+import importlib.util
 import re
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from ansible.plugins.loader import filter_loader, init_plugin_loader
 from ansible.template import Templar
 
 ROLE = Path(__file__).parents[2] / "roles/omero-web"
+spec = importlib.util.spec_from_file_location("omero_web_wanted", ROLE / "action_plugins/omero_web_wanted.py")
+wanted = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(wanted)
 DEBIAN = {"distribution": "Debian", "distribution_major_version": "12", "distribution_version": "12"}
 FACTS = {**DEBIAN, "os_family": "Debian", "nodename": "web-1"}
 RELEASE = {
@@ -43,12 +47,6 @@ NO_NAMES = re.compile(
     r"omero-web[\w-]*\.(service|socket|target|timer)\.j2|reload-nginx-for-omero-web\.j2|omero-web-logs\.j2"
     r"|'omero-web\.(service|socket)'|/omero-web-pages/|[<$]omeroweb_\w+_path\b|omeroweb(\.settings|\.wsgi| import)"
 )
-# All that the role says of names: what it writes, where, and what it looks at.
-EVERYTHING = (
-    "_omero_web_generation_files", "_omero_web_moving_site", "_omero_web_nginx_files", "_omero_web_links",
-    "_omero_web_contents", "_omero_web_files", "_omero_web_directories", "_omero_web_nginx_logs", "_omero_web_target",
-    "_omero_web_configuration", "_omero_web_change",
-)  # fmt: skip
 
 
 @functools.cache
@@ -56,50 +54,69 @@ def constants():
     """The role's own variables, as they are written."""
     init_plugin_loader()
     filter_loader.add_directory(str(ROLE / "filter_plugins"))
-    files = [ROLE / "defaults/main.yml", *sorted(ROLE.glob("vars/main/*.yml")), ROLE / "vars/Debian.yml"]
+    files = [ROLE / "defaults/main.yml", *sorted(ROLE.glob("vars/main/*.yml"))]
     return {name: value for path in files for name, value in yaml.safe_load(path.read_text()).items()}
 
 
 def templar(**variables):
-    """What evaluates the role's variables where these are set, on a host of which all is known."""
-    host = {"systemd": 252, "nginx": "1.22.1", "ipv6": True, "cores": 2, "current": 1, "generations": [LIVE]}
-    known = {
-        "ansible_managed": "Ansible managed",
-        "ansible_facts": FACTS,
-        "ansible_search_path": [str(ROLE)],
-        "role_path": str(ROLE),
-        "inventory_hostname": "web-1",
-        "__omero_web_host": {**host, "selinux": "disabled"},
-        "__omero_web_plan": {"release": RELEASE, "socket": "{{ _omero_web_name }}-127.0.0.1:4090.socket"},
-    }
+    """What evaluates the role's variables where these are set."""
+    known = {"ansible_managed": "Ansible managed", "ansible_search_path": [str(ROLE)], "inventory_hostname": "web-1"}
     return Templar(DataLoader(), variables={**constants(), **known, **variables})
 
 
+class Action(wanted.RoleAction):
+    """An action of the role, for a site whose variables are checked and a host of which all is known."""
+
+    def __init__(self, **variables):
+        self._templar = templar(**variables)
+        self.variables = self._templar.available_variables
+        self.constants = wanted.Evaluated(self.evaluated)
+        defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+        self.checked = wanted.site_of({name: self.evaluated(name) for name in defaults}, self.constants, 2, "5.2")
+        look = {"systemd": 252, "nginx": "1.22.1", "ipv6": True, "cores": 2, "current": 1, "generations": [LIVE]}
+        self.variables = {**self.variables, "__omero_web_site": self.checked, "__omero_web_host": look}
+        self.known = {
+            **wanted.host_of(self.checked, self.constants, look, FACTS, "web-1"),
+            "release": RELEASE,
+            "socket": f"{self.constants['_omero_web_name']}-127.0.0.1:4090.socket",
+        }
+        self.known["shipping"] = wanted.shipping_of(self.checked, self.constants, self.known, RELEASE)
+
+
 @functools.cache
-def evaluated(site, instance, names=EVERYTHING):
-    """The value of each of these variables of a site's instance."""
-    evaluate = templar(**SITES[site], omero_web_instance=instance).template
-    return {name: evaluate("{{ " + name + " }}") for name in names}
+def everything(site, instance):
+    """All that the role says of names: what it writes, where, and what it looks at."""
+    action = Action(**SITES[site], omero_web_instance=instance)
+    checked, known, own = action.checked, action.known, action.constants
+    return {
+        "generation": action.generation_contents(known),
+        "moving": action.rendered(checked["variables"]["omero_web_nginx_template"], {"moving": True}, known),
+        "contents": {file["path"]: action.rendered(file["src"], {}, known) for file in checked["files"]},
+        "look": {key: value for key, value in wanted.look_arguments(checked, own).items() if key in ("name", "units")},
+        "wanted": {key: value for key, value in wanted.wanted_of(checked, own, known).items() if key != "of_others"},
+        "configuration": wanted.configuration_of(checked, RELEASE),
+        "change": wanted.change_arguments(checked, own, known),
+    }
 
 
 @pytest.mark.parametrize("site", SITES)
 def test_an_instance_differs_from_the_unnamed_one_by_its_names_alone(site):
-    text = str(evaluated(site, "public"))
+    text = str(everything(site, "public"))
     for own, unnamed in OWN_NAMES.items():
         assert own in text
         text = text.replace(own, unnamed)
-    assert text == str(evaluated(site, ""))
+    assert text == str(everything(site, ""))
 
 
 @pytest.mark.parametrize("site", SITES)
 def test_an_instance_has_nothing_of_the_unnamed_one(site):
-    text = NO_NAMES.sub("", str(evaluated(site, "public")))
+    text = NO_NAMES.sub("", str(everything(site, "public")))
     assert re.findall(r"omero-?web(?![-_]public)\b\S*|/usr/local/bin/omero(?!-public)\b\S*", text) == []
 
 
 def names_for_all_sites(instance):
     """What nginx knows of an instance at the level where it knows all sites: each kind of names by itself."""
-    text = "\n".join(evaluated(site, instance)["_omero_web_generation_files"]["nginx.conf"] for site in SITES)
+    text = "\n".join(everything(site, instance)["generation"]["nginx.conf"] for site in SITES)
     kinds = {
         "variables": r"(?m)^(?:map|geo) \S+(?: \S+)? \$(\w+) \{",
         "formats": r"log_format (\w+)",

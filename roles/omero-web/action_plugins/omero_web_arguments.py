@@ -249,7 +249,7 @@ class ActionModule(wanted.RoleAction):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        specs = yaml_load((self.role / "meta/argument_specs.yml").read_text())["argument_specs"].values()
+        specs = yaml_load((wanted.ROLE / "meta/argument_specs.yml").read_text())["argument_specs"].values()
         spec = {name: option for one in specs for name, option in one["options"].items()}
         problems = list(problems_of_names(task_vars, spec))
         values = {}

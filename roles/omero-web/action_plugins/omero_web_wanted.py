@@ -19,7 +19,8 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import merge_hash
 
-masked = runpy.run_path(str(Path(__file__).parents[1] / "filter_plugins/omero_web_masked.py"))["omero_web_masked"]
+ROLE = Path(__file__).parents[1]
+masked = runpy.run_path(str(ROLE / "filter_plugins/omero_web_masked.py"))["omero_web_masked"]
 
 # Where there is none, OMERO's own client takes this one, but none from a URL for which a port is given.
 PROTOCOL_PORTS = {"ws": 80, "wss": 443, "tcp": 4063, "ssl": 4064, None: 4064}
@@ -652,7 +653,6 @@ class RoleAction(ActionBase):
     def run(self, tmp=None, task_vars=None):
         self.variables = task_vars
         self.hostname = task_vars["inventory_hostname"]
-        self.role = Path(self._task._role._role_path)
         # What follows from the variables, once they are checked.
         self.checked = task_vars.get("__omero_web_site")
         self.constants = Evaluated(self.evaluated)
@@ -665,11 +665,11 @@ class RoleAction(ActionBase):
 
     def file(self, name):
         """Return the content of a file of the role."""
-        return (self.role / "files" / name).read_text()
+        return (ROLE / "files" / name).read_text()
 
     def rendered(self, template, own, plan):
         """Return a text from a template, which has variables of its own, and what is known of the plan."""
-        known = {"_omero_web_template": template, "_omero_web_own": own, "__omero_web_plan": plan}
+        known = {"__omero_web_template": template, "__omero_web_own": own, "__omero_web_plan": plan}
         return self.evaluated("_omero_web_rendered", **known)
 
     def generation_contents(self, plan):
