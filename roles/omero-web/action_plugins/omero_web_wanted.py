@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
+from ansible.release import __version__
 from ansible.utils.vars import merge_hash
 
 ROLE = Path(__file__).parents[1]
@@ -628,7 +629,7 @@ class Evaluated(dict):
 
 
 class Shared(dict):
-    """Variables that no template changes: Ansible would copy them all in depth for each text that it renders."""
+    """Variables that no template changes: Ansible 2.16 would copy them all in depth for each text that it renders."""
 
     def __deepcopy__(self, memo):
         return Shared(self)
@@ -660,7 +661,9 @@ class RoleAction(ActionBase):
 
     def evaluated(self, name, **known):
         """Return a variable of the role, where these others are so."""
-        self._templar.available_variables = Shared(self.variables, **known)
+        # Newer ones copy less, and insist on a plain dictionary.
+        kind = Shared if version_key(__version__) < [2, 19] else dict
+        self._templar.available_variables = kind(self.variables, **known)
         return self._templar.template(self.variables[name])
 
     def file(self, name):
