@@ -1,9 +1,9 @@
 """What a site wants of a host, from its variables: no action, but what the actions of this role share.
 
-Everything here is pure: plain data in, plain data out, without I/O, Ansible's variables or Jinja. `variables` are those
-of the site, evaluated; `constants` are the tables in vars/main. What the role writes to a host from them is left to
-templates, which read what is returned here as __omero_web_site (that which follows from the variables alone) and as
-__omero_web_plan (that which follows from the host, too).
+Everything down to `class Evaluated` is pure: plain data in, plain data out, without I/O, Ansible or Jinja. `variables`
+are those of the site, evaluated; `constants` are the tables in vars/main. Templates and tasks read what is returned
+here as __omero_web_site (that which follows from the variables alone) and in __omero_web_plan (that which follows from
+the host, too).
 """
 
 import hashlib
@@ -661,7 +661,7 @@ class RoleAction(ActionBase):
 
     def evaluated(self, name, **known):
         """Return a variable of the role, where these others are so."""
-        # Newer ones copy less, and insist on a plain dictionary.
+        # Newer ones insist on a plain dictionary.
         kind = Shared if version_key(__version__) < [2, 19] else dict
         self._templar.available_variables = kind(self.variables, **known)
         return self._templar.template(self.variables[name])
