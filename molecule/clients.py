@@ -3,9 +3,15 @@
 import re
 
 import requests
+import urllib3
 
 LOGIN = "/webclient/login/"
+DOWNLOAD = "/webgateway/archived_files/download/"
 UNIT = "omero-server-stand-in.service"
+# Whose a page of the web client is.
+USER = re.compile(r"WEBCLIENT\.USER = \{'id': (\d+),")
+
+urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
 
 class User:
@@ -13,6 +19,8 @@ class User:
 
     def __init__(self, site):
         self.site, self.session = site, requests.Session()
+        # Test hosts have certificates that nobody has issued.
+        self.session.verify = False
 
     def get(self, path, **options):
         return self.session.get(self.site + path, timeout=60, **options)
@@ -28,6 +36,12 @@ class User:
 
     def is_logged_in(self):
         return self.get("/webclient/", allow_redirects=False).status_code == 200
+
+
+def who_sees(page):
+    """The id of the user whose page of the web client this is; None if it is another page."""
+    found = USER.search(page)
+    return found and int(found[1])
 
 
 def complaint(answer):

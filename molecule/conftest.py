@@ -18,16 +18,16 @@ import pytest
 import testinfra
 import yaml
 from browser import Visitor, browser_of
-from clients import UNIT, User
+from clients import DOWNLOAD, UNIT, User, who_sees
 from record import Record
-from traffic import UNVERIFIED, Users
+from traffic import BLOCKS, UNVERIFIED, Download, Users
 
 PROJECT = Path(__file__).resolve().parents[1]
 DEFAULTS = PROJECT / "roles/omero-web/defaults/main.yml"
 INVENTORY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "hosts.yml"
 LOAD_REPORT = INVENTORY.with_name("load.jsonl")
-USER = 7
-# What the stand-in for OMERO.server has, tests may know.
+# Who is logged in, as the stand-in for OMERO.server has it, which tests may know.
+USER, NAME = 2, "researcher"
 sys.path.insert(0, str(PROJECT / "tests/omero-server"))
 
 Answer = namedtuple("Answer", "status headers body")
@@ -186,25 +186,59 @@ def python(host, basedir, user):
 
 
 @pytest.fixture(scope="module")
-def log_in(python):
-    """Leave the session of a logged-in user on the host; its key."""
-    # Django 1.8 is no program by itself.
-    return lambda user_id: python(f"release/venv/bin/django-admin login {user_id}")
+def passwords(variables):
+    """Those of the stand-in's users, if the scenario has one."""
+    return variables.get("omero_server_passwords", {})
 
 
 @pytest.fixture(scope="module")
-def who_is(ask, variables):
-    """Ask OMERO.web who is logged in with a session."""
-    path = f"{variables['omero_web_prefix']}/omero_test_app/user/"
-    return lambda session: json.loads(ask(path, Cookie=f"sessionid={session}").body)["user"]
+def log_in(site, variables, passwords, python):
+    """Log in by the form. Without an OMERO.server, leave such a session on the host. Its key."""
+
+    def log_in(prefix=variables["omero_web_prefix"]):
+        if not passwords:
+            # Django 1.8 is no program by itself.
+            return python(f"release/venv/bin/django-admin login {USER}")
+        user = User(site + prefix)
+        answer = user.log_in(NAME, passwords[NAME])
+        assert answer.status_code == 302, answer.text
+        return user.session.cookies["sessionid"]
+
+    return log_in
 
 
 @pytest.fixture(scope="module")
-def users(site, variables, log_in):
+def who_is(ask, variables, passwords):
+    """Ask OMERO.web who is logged in with a session; None if nobody is."""
+    path = f"{variables['omero_web_prefix']}/{'webclient' if passwords else 'omero_test_app/user'}/"
+
+    def who_is(session):
+        page = ask(path, Cookie=f"sessionid={session}")
+        assert page.status in (200, 302), page.body
+        return who_sees(page.body.decode()) if passwords else json.loads(page.body)["user"]
+
+    return who_is
+
+
+@pytest.fixture(scope="module")
+def users(site, variables, passwords, log_in, world):
     """Make users of the site, some of them logged in unless they are to be guests."""
+    from stand_in import files
+
+    large = next(image for image in world.images.values() if image.file_size)
+
+    def blocks():
+        return (files.block(large, number) for number in range(large.file_size // files.BLOCK))
 
     def users(guests=False, prefix=variables["omero_web_prefix"]):
-        return Users(INVENTORY.parent, site + prefix, None if guests else log_in(USER), USER)
+        address = site + prefix
+        who = {} if guests else {"session": log_in(prefix), "user": USER}
+        if who and passwords:
+            who["password"] = passwords[NAME]
+            download = Download(f"{address}{DOWNLOAD}{large.id}/", blocks, who["session"])
+        else:
+            download = Download(f"{address}/omero_test_app/download/?blocks={BLOCKS}")
+        return Users(INVENTORY.parent, address, download, **who)
 
     return users
 
@@ -297,8 +331,9 @@ def generations(host, basedir):
 
 @pytest.fixture(scope="session")
 def stand_in():
-    """The host of the stand-in for OMERO.server."""
-    return testinfra.get_hosts(["ansible://omero_server"], ansible_inventory=str(INVENTORY), sudo=True)[0]
+    """The host of the stand-in for OMERO.server: one of its own, or OMERO.web's."""
+    group = "omero_server" if "omero_server" in json.loads(INVENTORY.read_text()) else "omero_web"
+    return testinfra.get_hosts([f"ansible://{group}"], ansible_inventory=str(INVENTORY), sudo=True)[0]
 
 
 @pytest.fixture(scope="session")
@@ -312,11 +347,6 @@ def world():
 @pytest.fixture
 def guest(site):
     return User(site)
-
-
-@pytest.fixture
-def passwords(variables):
-    return variables["omero_server_passwords"]
 
 
 @pytest.fixture

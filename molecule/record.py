@@ -15,7 +15,8 @@ class Record:
     def __init__(self, scenario):
         testhosts = runpy.run_path(str(TESTHOSTS))
         host = testhosts["digest_of"](*(PROJECT / path for path in (*testhosts["INGREDIENTS"], f"molecule/{scenario}")))
-        tools = b"".join((PROJECT / "molecule" / name).read_bytes() for name in ("conftest.py", "traffic.py"))
+        names = "clients", "conftest", "traffic"
+        tools = b"".join((PROJECT / f"molecule/{name}.py").read_bytes() for name in names)
         made_from = sha256(host.encode() + tools).hexdigest()[:12]
         self.path = PROJECT / ".molecule/reports" / f"{scenario}-passed-{made_from}"
         self.passed = set(self.path.read_text().splitlines()) if self.path.exists() else set()

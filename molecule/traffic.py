@@ -1,6 +1,7 @@
 """Users of a site, for tests of what they notice of a change: visitors at a constant rate, and a slow download."""
 
 import json
+import os
 import signal
 import socket
 import ssl
@@ -14,11 +15,13 @@ from threading import Event, Thread
 from urllib.parse import urlsplit
 
 LOCUSTFILE = Path(__file__).with_name("resources") / "locustfile.py"
+# From where it takes what it knows of users, and of what the stand-in for OMERO.server has.
+KNOWLEDGE = Path(__file__).parent, Path(__file__).parents[1] / "tests/omero-server"
 
 # Test hosts have certificates that nobody has issued.
 UNVERIFIED = ssl._create_unverified_context()
 
-# A block of a download, which the test app makes from its number; so many that buffers on the way hold a part at most.
+# So much that buffers on the way hold a part at most.
 BLOCK = 65536
 BLOCKS = 512
 
@@ -28,7 +31,8 @@ Failure = namedtuple("Failure", "time path status error title")
 class Users:
     """They come when a block begins and go when it ends; what they met with is known then.
 
-    Every other visitor has the session of a logged-in user, if there is one.
+    Every other visitor has the session of a logged-in user, if there is one, and some log in themselves where there is
+    an OMERO.server; these are the options of locustfile.py.
 
     failures  requests of visitors that were not answered as they should be
     download  the one that was under way all the time
@@ -36,18 +40,18 @@ class Users:
               latest start, which tells whether the rate was kept, in milliseconds; the seconds that the block took
     """
 
-    def __init__(self, directory, site, session, user):
+    def __init__(self, directory, site, download, **options):
         self.records = directory / "requests.jsonl"
         self.log = directory / "locust.log"
         self.visitors = ["locust", f"--locustfile={LOCUSTFILE}", f"--host={site}", f"--records={self.records}"]
-        if session:
-            self.visitors += [f"--session={session}", f"--user={user}"]
-        self.download = Download(f"{site}/omero_test_app/download/?blocks={BLOCKS}")
+        self.visitors += [f"--{name}={value}" for name, value in options.items()]
+        self.download = download
 
     def __enter__(self):
         self.records.unlink(missing_ok=True)
         with self.log.open("w") as log:
-            self.locust = subprocess.Popen(self.visitors, stdout=log, stderr=log)
+            environment = {**os.environ, "PYTHONPATH": ":".join(map(str, KNOWLEDGE))}
+            self.locust = subprocess.Popen(self.visitors, env=environment, stdout=log, stderr=log)
         while not (self.records.exists() and self.records.stat().st_size):
             assert self.locust.poll() is None, self.log.read_text()
             # Until the first visitor has been answered.
@@ -79,12 +83,19 @@ class Users:
         }
 
 
+def blocks_of_the_test_app():
+    """What it makes of the numbers of the blocks."""
+    for number in range(BLOCKS):
+        pattern = sha256(b"%d" % number).digest()
+        yield pattern * (BLOCK // len(pattern))
+
+
 class Download(Thread):
     """A download that takes a block a second, and all the rest at once when it is told to finish."""
 
-    def __init__(self, url):
+    def __init__(self, url, content=blocks_of_the_test_app, session=""):
         super().__init__()
-        self.url = urlsplit(url)
+        self.url, self.content, self.session = urlsplit(url), content, session
         self.is_under_way, self.is_in_a_hurry = Event(), Event()
         self.is_abandoned = False
         self.received, self.error = sha256(), None
@@ -115,7 +126,8 @@ class Download(Thread):
         connection.sock.connect(address)
         if self.url.scheme == "https":
             connection.sock = UNVERIFIED.wrap_socket(connection.sock)
-        connection.request("GET", f"{self.url.path}?{self.url.query}")
+        headers = {"Cookie": f"sessionid={self.session}"} if self.session else {}
+        connection.request("GET", f"{self.url.path}?{self.url.query}", headers=headers)
         response = connection.getresponse()
         while block := response.read(BLOCK):
             yield block
@@ -133,7 +145,6 @@ class Download(Thread):
     def is_complete(self):
         """Whether all bytes arrived, and no others."""
         sent = sha256()
-        for number in range(BLOCKS):
-            pattern = sha256(b"%d" % number).digest()
-            sent.update(pattern * (BLOCK // len(pattern)))
+        for block in self.content():
+            sent.update(block)
         return self.received.digest() == sent.digest()

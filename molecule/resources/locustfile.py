@@ -1,8 +1,10 @@
 """Locust: visitors who come at a constant rate, whatever becomes of those before them, and a record of each request.
 
-A visitor asks for the login page and, as a browser would, for a static file that this page names. Where there is a
-session of a logged-in user, every other visitor has it, and also asks who OMERO.web takes them for. All is asked once:
-no failure is mended by asking again.
+A guest asks for the login page and, as a browser would, for a static file that this page names. Where there is a
+session of a logged-in user, every other visitor has it and goes on with what users do: the tree, which tells whom
+OMERO.web takes them for, the page around it, a thumbnail or a plane. Some guests log in by the form, do all that,
+download a file and log out. (Without an OMERO.server nobody logs in, and whoever has the session asks the test app who
+they are.) All is asked once: no failure is mended by asking again.
 """
 
 import itertools
@@ -11,20 +13,24 @@ import re
 import time
 from urllib.parse import urljoin
 
-import urllib3
+from clients import LOGIN, who_sees
 from locust import HttpUser, events, task
+from stand_in.world import World
 
 VISITS_PER_SECOND = 6
+# All come from one address, of which the role's own limit takes 20 attempts to log in a minute: half as many.
+VISITS_PER_LOGIN = 36
 # Seconds that an answer may take.
 PATIENCE = 10
 # A visit of three answers is over before the same visitor is due again: nobody comes late because another had to wait.
+# (Of those who log in, whose visits are longer, the next to come is another one.)
 PERIOD = 3 * PATIENCE
 
 START = time.time() + 1
 TITLE = re.compile(r"<title>(.*?)</title>")
 STATIC_FILE = re.compile(r'(?:href|src)="(/static/[^"]+)"')
+WEBCLIENT = "/webclient/"
 numbers = itertools.count()
-urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
 
 @events.init_command_line_parser.add_listener
@@ -32,6 +38,7 @@ def _define_options(parser):
     parser.add_argument("--records", help="file for one line of JSON per request")
     parser.add_argument("--session", help="key of a logged-in session")
     parser.add_argument("--user", type=int, help="whose session it is")
+    parser.add_argument("--password", help="by which that user logs in to an OMERO.server, if there is one")
     visitors = VISITS_PER_SECOND * PERIOD
     parser.set_defaults(headless=True, num_users=visitors, spawn_rate=visitors, stop_timeout=PERIOD)
 
@@ -55,15 +62,63 @@ def _keep_records(environment, **_):
     environment.events.request.add_listener(record)
 
 
+class Desk:
+    """What a user of the stand-in asks for all day, as (path, whether an answer is what that user should get)."""
+
+    def __init__(self, user_id, number):
+        world = World()
+        self.user = world.users[user_id]
+        group = self.user.groups[0]
+        dataset = next(one for one in world.datasets.values() if one.name == "To be sorted")
+        images = world.children(dataset)
+        image = images[number % len(images)].id
+        projects = [one for one in world.projects.values() if (one.owner, one.group) == (user_id, group)]
+        self.projects = {project.name for project in projects}
+        self.tree = f"{WEBCLIENT}api/containers/?id={user_id}&group={group}", self.is_own_tree
+        self.page = WEBCLIENT, self.is_own_page
+        self.thumbnail = f"/webgateway/render_thumbnail/{image}/96/", is_picture
+        self.plane = f"/webgateway/render_image/{image}/0/0/", is_picture
+        self.download = f"/webgateway/archived_files/download/{image}/", is_file
+
+    def is_own_tree(self, answer):
+        try:
+            projects = answer.json()["projects"]
+        except ValueError:  # A login page, perhaps.
+            return False
+        # To nobody else it says that they are theirs.
+        return {one["name"] for one in projects if "isOwned" in one["permsCss"]} == self.projects
+
+    def is_own_page(self, answer):
+        return who_sees(answer.text) == self.user.id
+
+
+def is_picture(answer):
+    # A PNG would be the placeholder for a thumbnail that cannot be had.
+    return answer.content.startswith(b"\xff\xd8\xff")
+
+
+def is_file(answer):
+    return answer.content.startswith(b"II*\0")
+
+
+def is_login_page(answer):
+    return 'id="id_password"' in answer.text
+
+
 class Visitor(HttpUser):
     def on_start(self):
         self.number = next(numbers)
-        self.options = self.environment.parsed_options
-        self.is_logged_in = self.options.session and self.number % 2 == 0
+        options = self.environment.parsed_options
         # Test hosts have certificates that nobody has issued.
         self.client.verify = False
-        if self.is_logged_in:
-            self.client.cookies.set("sessionid", self.options.session)
+        self.visit_as = self.be_a_guest
+        if options.session and self.number % 2 == 0:
+            self.client.cookies.set("sessionid", options.session)
+            self.visit_as = self.be_at_the_desk if options.password else self.ask_the_test_app
+        elif options.password and self.number % VISITS_PER_LOGIN == 1:
+            self.visit_as = self.come_and_go
+        if options.password:
+            self.desk = Desk(options.user, self.number)
         self.due = START + self.number / VISITS_PER_SECOND - PERIOD
         self.wait()
 
@@ -73,17 +128,53 @@ class Visitor(HttpUser):
 
     @task
     def visit(self):
-        with self.get("/webclient/login/", context={"due": self.due}) as page:
-            files = STATIC_FILE.findall(page.text or "")
-        if files:
-            with self.get(urljoin(self.host, files[self.number % len(files)])):
-                pass
-        if self.is_logged_in:
-            with self.get("/omero_test_app/user/") as page:
-                if page.ok and page.text != json.dumps({"user": self.options.user}):
-                    page.failure(f"takes user {self.options.user} for {page.text}")
+        self.visit_as(context={"due": self.due})
 
-    def get(self, path, **options):
-        """Ask over a new connection: the client would mend it if one that nginx kept open were closed meanwhile."""
-        headers = {"Connection": "close"}
-        return self.client.get(path, headers=headers, timeout=PATIENCE, catch_response=True, **options)
+    def be_a_guest(self, context):
+        page = self.ask(LOGIN, is_login_page, context=context)
+        if page and (files := STATIC_FILE.findall(page.text)):
+            self.ask(urljoin(self.host, files[self.number % len(files)]))
+
+    def be_at_the_desk(self, context):
+        desk = self.desk
+        # One of them: each takes OMERO.web and its server several times as long as a login page.
+        asked = desk.tree, desk.thumbnail, desk.tree, desk.plane, desk.tree, desk.page
+        self.ask(*asked[self.number // 2 % len(asked)], context=context)
+
+    def come_and_go(self, context):
+        """Whoever is turned away stops there."""
+        self.client.cookies.clear()
+        desk, options = self.desk, self.environment.parsed_options
+        form = {"username": desk.user.login, "password": options.password, "server": 1}
+        page = self.ask(LOGIN, is_login_page, context=context)
+        if not (page and self.post(page, "", desk.is_own_page, **form)):
+            return
+        if not all(self.ask(*one) for one in (desk.tree, desk.thumbnail, desk.plane, desk.download)):
+            return
+        page = self.ask(*desk.page)
+        if page and self.post(page, "logout/", is_login_page):
+            self.ask(WEBCLIENT, is_login_page)
+
+    def ask_the_test_app(self, context):
+        self.be_a_guest(context)
+        user = json.dumps({"user": self.environment.parsed_options.user})
+        self.ask("/omero_test_app/user/", lambda page: page.text == user)
+
+    def post(self, page, path, is_right, **form):
+        """Send what a page has a form for, from where a redirect has led to it."""
+        headers = {"Referer": page.url, "X-CSRFToken": self.client.cookies.get("csrftoken", "")}
+        return self.ask(urljoin(page.url, path), is_right, "POST", headers=headers, data=form)
+
+    def ask(self, path, is_right=None, method="GET", headers=None, **options):
+        """Ask over a new connection: the client would mend it if one that nginx kept open were closed meanwhile.
+
+        The answer, or None if it is not as it should be.
+        """
+        headers = {"Connection": "close", **(headers or {})}
+        with self.client.request(
+            method, path, headers=headers, timeout=PATIENCE, catch_response=True, **options
+        ) as answer:
+            is_good = answer.status_code == 200 and (is_right is None or is_right(answer))
+            if answer.status_code < 400 and not is_good and not answer.error:
+                answer.failure(f"is not what this visitor should get: {answer.status_code} {answer.text[:80]!r}")
+        return answer if is_good else None

@@ -51,7 +51,8 @@ PIP_CACHE = CACHE / "pip"
 ARCHIVES = "var/cache/apt/archives"
 # What a converged host is made from, beside the files of its own scenario.
 INGREDIENTS = ("roles", "library", "module_utils", "playbooks", "ansible.cfg", "requirements.txt", "tests/apps",
-               "tests/download_server.py", "molecule/resources", ".config/molecule/config.yml")  # fmt: skip
+               "tests/download_server.py", "tests/omero-server", "molecule/resources",
+               ".config/molecule/config.yml")  # fmt: skip
 # Of these, what only looks at the host.
 TESTS = ("tests", "verify")
 KEPT_VERSIONS = 3

@@ -24,7 +24,7 @@ def secret_key(host, basedir):
 @pytest.fixture(scope="module")
 def session(log_in):
     """A session of the release that the scenario begins with."""
-    return log_in(USER)
+    return log_in()
 
 
 @pytest.fixture(scope="module")

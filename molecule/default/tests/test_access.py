@@ -3,6 +3,13 @@
 import pytest
 
 NAME = "omero.example.org"
+ATTEMPTS = """
+import http.client, sys
+for name in ["p%61ssword"] * int(sys.argv[1]) + ["name"]:
+    connection = http.client.HTTPConnection("127.0.0.1")
+    connection.request("GET", f"/api/?username=somebody&{name}=anything")
+    print(connection.getresponse().status)
+"""
 LOGS = "/var/log/nginx/omero-web.access.log", "/var/log/nginx/omero-web.error.log"
 
 
@@ -41,9 +48,9 @@ def test_the_access_log_has_no_password(host, ask, name):
     assert f"GET /webclient/feed/?who={name} HTTP/1.1" in last[1]
 
 
-def test_passwords_in_a_url_are_attempts_to_log_in(ask, variables):
+def test_passwords_in_a_url_are_attempts_to_log_in(host, variables):
     limit = variables["omero_web_logins_per_minute"]
-    attempts = [ask(f"/api/?username=somebody&p%61ssword={number}") for number in range(limit + 5)]
-    assert attempts[0].status == 200
-    assert attempts[-1].status == 429
-    assert ask("/api/?username=somebody").status == 200, "only attempts are limited"
+    # From an address that nobody else logs in from.
+    attempts = host.check_output("python3 -c %s %s", ATTEMPTS, str(limit + 5)).split()
+    assert attempts[0] == "200"
+    assert attempts[-2:] == ["429", "200"], "only attempts are limited"

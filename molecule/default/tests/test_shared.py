@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import wait_until
+from conftest import USER, wait_until
 
 KEY = "var/django_secret_key"
 
@@ -82,7 +82,7 @@ def test_sessions_that_nobody_reads_are_removed_and_nothing_that_they_lead_to(ho
 
 def test_a_host_where_all_that_was_the_services(host, play, refused, user, basedir, decoy, log_in, who_is, live):
     """As the role left it before: the service could put there what it wanted."""
-    before, generation, session = decoy(), live(), log_in(7)
+    before, generation, session = decoy(), live(), log_in()
     key = host.file(f"{basedir}/{KEY}").content_string
     host.check_output(f"cd {basedir} && chown {user}: var var/sessions {KEY} && chmod 0750 var && chmod 0600 {KEY}")
     host.check_output(f"runuser -u {user} -- mv {basedir}/var/sessions {basedir}/var/moved")
@@ -95,7 +95,7 @@ def test_a_host_where_all_that_was_the_services(host, play, refused, user, based
     owners = host.check_output(f"cd {basedir} && stat --format='%U %a' var var/log var/sessions {KEY}")
     assert owners.splitlines() == ["root 755", f"{user} 750", "root 755", "root 640"]
     assert host.file(f"{basedir}/{KEY}").content_string == key
-    assert (live(), who_is(session)) == (generation, 7)
+    assert (live(), who_is(session)) == (generation, USER)
     code, output = play()
     assert "changed=0" in output
 

@@ -10,11 +10,14 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from fnmatch import fnmatch
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
-from conftest import EVERY_FAULT, INVENTORY, PROJECT, USER, exhaustive, fault, wait_until
+from clients import DOWNLOAD, LOGIN
+from conftest import EVERY_FAULT, INVENTORY, NAME, PROJECT, USER, exhaustive, fault, wait_until
 
 testhosts = SimpleNamespace(**runpy.run_path(str(PROJECT / "molecule/resources/testhosts.py")))
 
@@ -26,6 +29,10 @@ NOTHING = "nothing"
 BRIEFLY = "the maintenance page or a broken download for what was in hand; the rest waits until it has started"
 IN_HAND = "at most, a broken answer to the request in hand"
 MAINTENANCE = 502, "OMERO.web is being maintained"
+# Sessions are files, on the disk of OMERO.web; a session that is there already is read.
+NO_LOGIN = "nobody can log in; whoever is logged in goes on"
+BRIEFLY_AND_NO_LOGIN = f"{BRIEFLY}; nobody can log in"
+NO_NEW_PAGE = "nobody can log in or open the web client; in one that is open, the tree and images go on"
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +50,21 @@ def visited(request, users, play, login):
     if users_see == IN_HAND:
         # The worker may have had the download.
         assert len(those.failures) + (not those.download.is_complete) <= 1
-    if users_see == BRIEFLY:
-        assert {(failure.status, failure.title) for failure in those.failures} <= {MAINTENANCE}, those.failures
+    if users_see in (BRIEFLY, BRIEFLY_AND_NO_LOGIN):
+        others = failures_but_of(those, f"{DOWNLOAD}*", *([LOGIN] if users_see == BRIEFLY_AND_NO_LOGIN else []))
+        assert {(failure.status, failure.title) for failure in others} <= {MAINTENANCE}, others
+    if users_see in (NO_LOGIN, NO_NEW_PAGE):
+        assert failures_but_of(those, LOGIN, *(["/webclient/"] if users_see == NO_NEW_PAGE else [])) == []
+        assert those.download.is_complete, those.download.error
+
+
+def failures_but_of(users, *paths):
+    """Those of other requests than for these."""
+
+    def is_one(failure):
+        return any(fnmatch(urlsplit(failure.path).path, path) for path in paths)
+
+    return [failure for failure in users.failures if not is_one(failure)]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +76,7 @@ def packages(variables):
 @pytest.fixture(scope="module")
 def apps(variables):
     """More apps than the scenario has."""
-    own = variables["omero_web_config_append"]["omero.web.apps"]
+    own = variables["omero_web_config_append"].get("omero.web.apps", [])
     return lambda *others: {"omero_web_config_append": {"omero.web.apps": [*own, *others]}}
 
 
@@ -266,7 +286,7 @@ def test_app_that_is_not_installed(fails, apps):
 @fault(*BROKEN_APP)
 def test_app_that_fails_to_import(fails, apps):
     # It wants a library that the host does not have.
-    fails("cannot be collected with omero.web.apps omero_test_app, django.contrib.gis.", **apps("django.contrib.gis"))
+    fails("cannot be collected with omero.web.apps django.contrib.gis.", **apps("django.contrib.gis"))
 
 
 @fault("a package that does not install", NOTHING, "pip's own reason")
@@ -331,29 +351,37 @@ def test_disk_that_is_too_full_for_a_generation(fails, all_but):
         fails("MiB free, and a generation needs 16", **CHANGE)
 
 
-@fault("no space left for OMERO.web's log", NOTHING, "the run that has nothing to change succeeds")
-def test_full_disk(play, all_but):
+@fault("no space left for OMERO.web's log and sessions", NO_LOGIN, "the run that has nothing to change succeeds")
+def test_full_disk(play, all_but, log_in, who_is):
     with all_but(0):
+        assert who_is(log_in()) is None
         code, output = play()
     assert code == 0, output
 
 
-@fault("a full disk, and gunicorn is killed", BRIEFLY, "systemd starts it again; nobody is logged out")
+@fault("a full disk, and gunicorn is killed", BRIEFLY_AND_NO_LOGIN, "systemd starts it again; nobody is logged out")
 def test_gunicorn_is_killed_on_a_full_disk(all_but, killed, login, log_in, who_is):
-    session = log_in(USER)
+    session = log_in()
     with all_but(0):
         killed()
         wait_until(lambda: login().status == 200)
         assert who_is(session) == USER
 
 
-@fault("a file system that is read-only", NOTHING, "which it is; nothing has changed")
-def test_read_only_file_system(host, basedir, fails):
+@fault("a file system that is read-only", NO_NEW_PAGE, "which it is; nothing has changed")
+def test_read_only_file_system(host, basedir, fails, main_pid, guest, passwords):
+    sessions = f"{basedir}/var/sessions"
+    # The service has mounts of its own, and its log is open; so it is for the sessions alone that it gets another one.
+    service = f"nsenter --target {main_pid()} --mount --"
     host.check_output("mount -o remount,bind,ro %s", basedir)
+    host.check_output(f"{service} mount --bind {sessions} {sessions}")
+    host.check_output(f"{service} mount -o remount,bind,ro {sessions}")
     try:
+        assert guest.log_in(NAME, passwords[NAME]).status_code == 500
         fails("is on a file system that is read-only", **CHANGE)
     finally:
         host.check_output("mount -o remount,bind,rw %s", basedir)
+        host.check_output(f"{service} umount --lazy {sessions}")
 
 
 # Moments of a change, and what the host shows of each; {next} is the generation that is made.

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from urllib.parse import quote
 
 import pytest
-from conftest import fault, wait_until
+from conftest import USER, fault, wait_until
 
 REDIS = "omero-web-redis.service"
 SOCKET = "/run/omero-web-redis/redis.sock"
@@ -48,7 +48,7 @@ def test_redis_reads_no_secret_of_omero_web(host, basedir):
 
 
 def test_sessions_are_those_of_one_django(host, log_in, properties):
-    session = log_in(7)
+    session = log_in()
     prefix = json.loads(properties["omero.web.caches"])["default"]["KEY_PREFIX"]
     django = host.check_output("/opt/omero/web/current/release/venv/bin/python -m django --version")
     assert prefix == "omero-web:django-" + ".".join(django.split(".")[:2])
@@ -58,10 +58,10 @@ def test_sessions_are_those_of_one_django(host, log_in, properties):
 
 @pytest.mark.parametrize("unit", [REDIS, "omero-web.target"])
 def test_sessions_outlive_a_restart(host, log_in, who_is, login, unit):
-    session = log_in(7)
+    session = log_in()
     host.check_output("systemctl restart %s", unit)
     wait_until(lambda: login().status == 200)
-    assert who_is(session) == 7
+    assert who_is(session) == USER
 
 
 def test_sessions_of_a_django_that_is_gone_for_good_are_removed(host, basedir, play):
@@ -79,12 +79,12 @@ def test_sessions_of_a_django_that_is_gone_for_good_are_removed(host, basedir, p
     "the next run starts it",
 )
 def test_redis_is_stopped(host, log_in, who_is, play):
-    session = log_in(7)
+    session = log_in()
     host.check_output("systemctl stop %s", REDIS)
     assert who_is(session) is None
     code, output = play()
     assert code == 0, output
-    assert who_is(session) == 7
+    assert who_is(session) == USER
 
 
 @fault(
@@ -120,8 +120,8 @@ def test_redis_that_goes_away(host, basedir, another_redis, play, refused, log_i
         for source in ("--unit='omero-web*'", "--identifier=ansible-omero_web_build"):
             journal = host.check_output(f"journalctl --quiet {source}")
             assert journal and "hunter2" not in journal
-        session = log_in(7)
-        assert who_is(session) == 7
+        session = log_in()
+        assert who_is(session) == USER
     refused("OMERO.web cannot reach its sessions in Redis (omero_web_redis_url).", **there)
     assert who_is(session) is None
     code, output = play("playbooks/rollback.yml", omero_web_generation=own, **there)

@@ -59,6 +59,8 @@ def test_a_host_of_the_role_as_it_was(host, site_of, play, live, generations, us
     host.check_output("sh -c %s", TAKE_AWAY)
     code, output = site_of(commit)
     assert code == 0, output
+    code, output = play("molecule/resources/omero-server.yml")
+    assert code == 0, output
     assert (live(), generations()) == (1, [1])
 
     def change(playbook="playbooks/site.yml"):
