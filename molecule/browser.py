@@ -7,10 +7,29 @@ from contextlib import contextmanager
 from hashlib import sha256
 from urllib.parse import urlsplit
 
+from clients import LOGIN
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_pem_x509_certificate
 from playwright.sync_api import sync_playwright
 
+# Whether all pictures of a dataset have arrived.
+THUMBNAILS = """number => {
+    const pictures = [...document.querySelectorAll("#dataIcons img")];
+    return pictures.length === number && pictures.every(picture => picture.complete && picture.naturalWidth === 96);
+}"""
+# Whether a viewer shows a plane: as a picture of this size or, in iviewer, drawn with something green in it, as one of
+# the channels is.
+PLANE_IS_SHOWN = """([width, height]) => {
+    const picture = document.querySelector("#weblitz-viewport-img[src*=render_image]");
+    if (picture)
+        return picture.complete && picture.naturalWidth === width && picture.naturalHeight === height;
+    return [...document.querySelectorAll("canvas")].some(drawing => {
+        const {data} = drawing.getContext("2d").getImageData(0, 0, drawing.width || 1, drawing.height || 1);
+        return data.some((value, position) => position % 4 === 1 && value > 200 && data[position - 1] < 100);
+    });
+}"""
+# What iviewer asks for, if a site has it.
+MICROSERVICE = "/omero_ms_image_region/"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
@@ -39,13 +58,14 @@ def key_of(*address):
 class Visitor:
     """Somebody with cookies and a cache of their own, and with a line to the site as DevTools' conditions describe it.
 
+    home        where OMERO.web is: the site, and its prefix
     wire        bytes that each request took on the wire since the last page was opened, by URL; 0 is from the cache
     complaints  errors in the console, and requests to the site that failed or were refused
     """
 
-    def __init__(self, browser, site, line=None):
-        self.site, self.line = site, line
-        self.context = browser.new_context(base_url=site, viewport={"width": 1000, "height": 600})
+    def __init__(self, browser, site, prefix="", line=None):
+        self.site, self.home, self.line = site, site + prefix, line
+        self.context = browser.new_context(viewport={"width": 1000, "height": 600})
         self.complaints = []
 
     def open(self, path):
@@ -56,7 +76,16 @@ class Visitor:
         page.on("requestfailed", lambda request: self._check(request.url, request.failure))
         page.on("response", lambda response: response.ok or self._check(response.url, response.status))
         self._watch_wire(page)
-        page.goto(path)
+        page.goto(self.home + path)
+        return page
+
+    def log_in(self, name, password):
+        """By the form; the page to which that leads."""
+        page = self.open(LOGIN)
+        page.fill("#id_username", name)
+        page.fill("#id_password", password)
+        with page.expect_navigation():
+            page.click("text=Login")
         return page
 
     def close(self):
@@ -68,7 +97,7 @@ class Visitor:
 
     def _check(self, url, complaint):
         # A redirect is no failure, nor is an answer that has not changed.
-        if url.startswith(self.site) and complaint not in range(300, 400):
+        if url.startswith(self.site) and MICROSERVICE not in url and complaint not in range(300, 400):
             self.complaints.append(f"{url}: {complaint}")
 
     def _watch_wire(self, page):
@@ -86,3 +115,45 @@ class Visitor:
         session.send("Network.enable")
         if self.line:
             session.send("Network.emulateNetworkConditions", self.line)
+
+
+def node(page, name):
+    """The innermost node of the tree with this name."""
+    return page.locator("li.jstree-node", has_text=name).last
+
+
+def see(viewer, image):
+    """Wait until a viewer, OMERO.web's own or iviewer, shows this image."""
+    viewer.wait_for_function(PLANE_IS_SHOWN, arg=[image.size_x, image.size_y])
+    assert viewer.title() == image.name
+
+
+def spend_a_day(visitor, name, password, world, show):
+    """Log in, look for images and at one of them, and log out; pages are shown by name meanwhile."""
+    project = world.projects[1]
+    dataset = world.children(project)[0]
+    image = world.children(dataset)[0]
+
+    page = visitor.log_in(name, password)
+    node(page, project.name).locator("> .jstree-ocl").click()
+    node(page, dataset.name).locator("> .jstree-anchor").click()
+    page.wait_for_function(THUMBNAILS, arg=len(world.children(dataset)))
+
+    page.click(f"#image_icon-{image.id}")
+    page.wait_for_selector(f"#right_panel >> text={image.size_x} x {image.size_y}")
+    page.wait_for_load_state("networkidle")
+    show(page, "web-client")
+
+    with page.expect_popup() as popup:
+        page.dblclick(f"#image_icon-{image.id}")
+    viewer = popup.value
+    see(viewer, image)
+    show(viewer, "viewer")
+    viewer.close()
+
+    page.click("#show_user_dropdown")
+    with page.expect_navigation():
+        page.click("text=Logout")
+    assert page.url.startswith(visitor.home + LOGIN)
+    assert visitor.complaints == []
+    assert visitor.open("/webclient/").url.startswith(visitor.home + LOGIN)

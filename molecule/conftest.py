@@ -383,7 +383,7 @@ def browser(site):
 
 
 @pytest.fixture
-def visitor(browser, site):
-    visitor = Visitor(browser, site)
+def visitor(browser, site, variables):
+    visitor = Visitor(browser, site, variables["omero_web_prefix"])
     yield visitor
     visitor.close()

@@ -1,8 +1,9 @@
 """What users see of a site in production, in a real browser."""
 
-from conftest import INVENTORY, wait_until
+from browser import spend_a_day
+from clients import LOGIN
+from conftest import INVENTORY, NAME, wait_until
 
-LOGIN = "/omero/webclient/login/"
 SCREENSHOTS = INVENTORY.with_name("screenshots")
 # OMERO.web's own words where no OMERO.server answers.
 NO_SERVER = "Server is not responding, please contact administrator."
@@ -27,7 +28,7 @@ def test_a_page_that_is_seen_again_takes_little(visitor, version):
     visitor.open(LOGIN)
     first = visitor.wire
     visitor.open(LOGIN)
-    files = first.keys() & visitor.wire.keys() - {visitor.site + LOGIN}
+    files = first.keys() & visitor.wire.keys() - {visitor.home + LOGIN}
     versioned = {url for url in files if url.endswith(f"?_{version}")}
     pictures = {url for url in files if url.endswith((".gif", ".ico", ".png", ".svg"))}
     assert 0 < len(versioned) < len(files)
@@ -36,7 +37,11 @@ def test_a_page_that_is_seen_again_takes_little(visitor, version):
     assert max(visitor.wire[url] for url in files) < 1000, "of others, nothing but that they have not changed"
 
 
-def test_login_without_an_omero_server(visitor, site):
+def test_a_day_of_a_user(visitor, passwords, world):
+    spend_a_day(visitor, NAME, passwords[NAME], world, show)
+
+
+def test_login_without_an_omero_server(visitor, site, stopped_server):
     page = visitor.open(LOGIN)
     page.fill("#id_username", "somebody")
     page.fill("#id_password", "secret")
@@ -51,13 +56,13 @@ def test_login_without_an_omero_server(visitor, site):
 
 
 def test_top_link_leads_to_its_app(visitor):
-    page = visitor.open("/omero/omero_test_app/top_links/")
+    page = visitor.open("/omero_test_app/top_links/")
     show(page, "top-links")
     with page.expect_popup() as popup:
         page.click("text=Figure")
     popup.value.wait_for_load_state()
     # As Figure is not for everybody, by way of a login.
-    assert popup.value.url == f"{visitor.site}{LOGIN}?url=%2Fomero%2Ffigure%2F"
+    assert popup.value.url == f"{visitor.home}{LOGIN}?url=%2Fomero%2Ffigure%2F"
     assert visitor.complaints == []
 
 
