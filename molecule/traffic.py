@@ -64,6 +64,10 @@ class Users:
         """How many requests have been answered by now, well or not."""
         return len(self.records.read_text().splitlines())
 
+    def failed(self):
+        """How many of them, not as they should be."""
+        return self.records.read_text().count('"error": "')
+
     def __exit__(self, *_):
         seconds = time.monotonic() - self.start
         self.locust.send_signal(signal.SIGTERM)
