@@ -108,6 +108,11 @@ def test_nothing_follows_from_no_apps():
     assert wanted.app_settings([]) == {}
 
 
+def test_the_last_viewer_of_the_apps_is_the_one():
+    apps = [{"viewer": "a.views.index"}, {"viewer": "b.views.index"}, {}]
+    assert wanted.app_settings(apps) == {"omero.web.viewer.view": "b.views.index"}
+
+
 @pytest.mark.parametrize(
     "variables, expected",
     [

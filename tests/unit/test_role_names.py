@@ -140,3 +140,24 @@ def test_the_unnamed_instance_comes_first_in_nginx():
     sites = [templar(omero_web_instance=name).template("{{ _omero_web_nginx_conf }}") for name in ("", "a", "public")]
     assert sites == sorted(sites)
     assert sites[0] == "/etc/nginx/conf.d/omero-web.conf"
+
+
+def test_what_tasks_and_templates_read_is_there():
+    action = Action()
+    files = [*ROLE.glob("tasks/*.yml"), *ROLE.glob("vars/main/*.yml"), *ROLE.glob("templates/*.j2")]
+    text = "\n".join(path.read_text() for path in files)
+    there = {
+        "site": {**action.checked, "look": wanted.look_arguments(action.checked, action.constants)},
+        "plan": {
+            **action.known,
+            **dict.fromkeys(("steps", "says", "generation", "live", "host", "change", "problem"), {}),
+        },
+    }
+    # What the plan makes of them: tests/unit/test_omero_web_plan.py.
+    known = ("release", "host", "change")
+    read = re.findall(r"__omero_web_(site|plan)\.(\w+)(?:\.(\w+)\b(?!\())?", text)
+    assert len(read) > 50
+    for where, name, part in read:
+        assert name in there[where], name
+        value = there[where][name]
+        assert not part or name in known or part in value, f"{name}.{part}"
