@@ -17,7 +17,9 @@ def compile_header_and_sources(compiler, sources, output_dir=None, macros=None, 
     _, _, postargs, options, _ = compiler._setup_compile(output_dir, macros, include_dirs, [], depends, extra_postargs)
     arguments = compiler._get_cc_args(options, debug, extra_preargs) + ["-x", "c++-header"]
     compiler._compile(header + ".gch", header, ".h", arguments, postargs, options)
-    return compile_sources(compiler, sources, output_dir, macros, include_dirs, debug, extra_preargs, extra_postargs, depends)
+    return compile_sources(
+        compiler, sources, output_dir, macros, include_dirs, debug, extra_preargs, extra_postargs, depends
+    )
 
 
 distutils.ccompiler.CCompiler.compile = compile_header_and_sources
