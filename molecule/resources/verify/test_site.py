@@ -89,6 +89,7 @@ def test_static_files_come_as_they_are_where_nothing_else_is_accepted(ask, stati
         ("webclient/css/layout.css?_{version}-ice36-b105", "max-age=31536000, immutable"),
         ("webclient/css/layout.css", "no-cache"),
         ("webgateway/img/ome.ico", "max-age=3600"),
+        ("webclient/javascript/jquery.infieldlabel-0.1.js", "max-age=3600"),
         # By a page from before an upgrade, which would have the wrong one for a year after going back.
         ("webclient/css/layout.css?_5.0.0", "no-cache"),
         ("webclient/css/layout.css?_{version}0", "no-cache"),

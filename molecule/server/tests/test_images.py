@@ -8,6 +8,13 @@ import pytest
 from PIL import Image as Picture
 from stand_in import files, pictures
 
+ASK_GUNICORN = """
+import http.client, sys
+connection = http.client.HTTPConnection("127.0.0.1", 4080)
+connection.request("GET", sys.argv[1], headers={"Cookie": "sessionid=" + sys.argv[2]})
+print(connection.getresponse().headers["X-Accel-Buffering"])
+"""
+
 
 @pytest.fixture
 def image(world):
@@ -135,6 +142,16 @@ def test_large_original_file_arrives_byte_for_byte(researcher, world):
     for number in range(image.file_size // files.BLOCK):
         sent.update(files.block(image, number))
     assert received.digest() == sent.digest()
+
+
+def test_nginx_takes_pages_as_a_whole_and_downloads_as_they_come(host, researcher, world):
+    """What gunicorn tells it stays between the two."""
+    large = next(image for image in world.images.values() if image.file_size)
+    for path, told in ("/webclient/", "yes"), (f"/webgateway/archived_files/download/{large.id}/", "None"):
+        arguments = path, researcher.session.cookies["sessionid"]
+        assert host.check_output("python3 -c %s %s %s", ASK_GUNICORN, *arguments) == told
+        with researcher.get(path, stream=True) as answer:
+            assert answer.status_code == 200 and "X-Accel-Buffering" not in answer.headers
 
 
 def test_api(researcher, world):

@@ -87,12 +87,15 @@ def _with_prefix(application):
 
 
 def _signed(application):
-    """Say in every answer which generation gave it."""
+    """Say in every answer which generation gave it, and let nginx compress as a whole what comes as a whole."""
     signature = ("Omero-Web-Generation", os.path.basename(os.path.realpath(_OMERODIR)))
+    whole = ("X-Accel-Buffering", "yes")
 
     def answer(environ, start_response):
         def start_signed(status, headers, *exc_info):
-            return start_response(status, headers + [signature], *exc_info)
+            # Whatever is longer may be a download, of which each part goes on as it comes.
+            is_whole = any(name.lower() == "content-length" and int(value) < 1 << 20 for name, value in headers)
+            return start_response(status, headers + [signature] + [whole] * is_whole, *exc_info)
 
         return application(environ, start_signed)
 
