@@ -18,6 +18,7 @@ SPEC = {name: option for entry_point in ENTRY_POINTS for name, option in entry_p
 ACTION = ROLE / "action_plugins/omero_web_arguments.py"
 arguments = SimpleNamespace(**runpy.run_path(str(ACTION)))
 SECRET = "hunter2"
+PUBLIC = {"omero.web.public.enabled": True}
 A_WORD = (
     "a word of at most 16 small letters and digits, such as public, but none of boot, build, change, clearsessions, "
     "json, logs, probe, redis, web, or empty"
@@ -119,6 +120,24 @@ def test_right_values(name, value):
             {"omero_web_nginx": False, "omero_web_trusted_proxies": ["192.0.2.1", "192.0.2.0/24"]},
             "omero_web_trusted_proxies has the network 192.0.2.0/24, and omero_web_nginx is false; not every gunicorn "
             "knows networks, so give the address of each proxy.",
+        ),
+        (
+            {"omero_web_image_cache": True, "omero_web_config": {"omero.web.public.enabled": False}},
+            "omero_web_image_cache is for what everybody may see, and nobody sees anything without logging in; set "
+            "omero.web.public.enabled in omero_web_config, or leave out omero_web_image_cache.",
+        ),
+        (
+            {"omero_web_image_cache": True, "omero_web_config": PUBLIC, "omero_web_nginx": False},
+            "omero_web_image_cache is for nginx, and omero_web_nginx is false; leave out omero_web_image_cache.",
+        ),
+        (
+            {
+                "omero_web_image_cache": "yes",
+                "omero_web_config_purge": False,
+                "omero_web_config": {"omero.web.session_cookie_name": "my-session"},
+            },
+            'omero_web_image_cache is true and omero.web.session_cookie_name is "my-session", which nginx has no '
+            "variable for; give the cookie a name of letters, digits and underscores.",
         ),
     ],
 )

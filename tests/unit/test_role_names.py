@@ -33,6 +33,7 @@ SITE = {
     "omero_web_trusted_proxies": ["192.0.2.1"],
     "omero_web_prefix": "/omero",
     "omero_web_access_log": "json",
+    "omero_web_image_cache": True,
     "omero_web_config": {"omero.web.application_server.port": 4090},
 }
 SITES = {

@@ -91,6 +91,7 @@ CONSTRAINTS = {
         ("omero_web_trusted_proxies[]", "omero_web_private_clients[]"),
         like(r"[0-9a-fA-F.:]+(/\d+)?", "an address, such as 192.0.2.10, or a network, such as 192.0.2.0/24"),
     ),
+    **dict.fromkeys(("omero_web_image_cache_seconds", "omero_web_image_cache_mb"), at_least(1)),
     "omero_web_lock_timeout": at_least(0),
     "omero_web_limit_nofile": at_least(64),
     "omero_web_keep_generations": between(1, 20),
@@ -221,6 +222,8 @@ def problems_of_combinations(values):
     ports = [int(values[f"omero_web_{scheme}_port"]) for scheme in ("http", "https")]
     if values["omero_web_tls_certificate"] and ports[0] == ports[1]:
         yield f"omero_web_http_port and omero_web_https_port are both {ports[0]}; set one of them to another port."
+    if boolean(values["omero_web_image_cache"]):
+        yield from problems_of_image_cache(values)
     if not boolean(values["omero_web_nginx"]):
         networks = [proxy for proxy in values["omero_web_trusted_proxies"] if "/" in proxy]
         if networks:
@@ -235,6 +238,26 @@ def problems_of_combinations(values):
             )
         if values["omero_web_tls_certificate"]:
             yield "omero_web_tls_certificate is for nginx, and omero_web_nginx is false; give it to your own proxy."
+
+
+def problems_of_image_cache(values):
+    settings = {key: value for app in values["omero_web_apps"] for key, value in app.get("settings", {}).items()}
+    settings.update(values["omero_web_config"])
+    cookie = str(settings.get("omero.web.session_cookie_name", "sessionid"))
+    if not boolean(values["omero_web_nginx"]):
+        yield "omero_web_image_cache is for nginx, and omero_web_nginx is false; leave out omero_web_image_cache."
+    # What is not purged may be set on the host.
+    enabled = settings.get("omero.web.public.enabled", not boolean(values["omero_web_config_purge"]))
+    if str(enabled).lower() != "true":
+        yield (
+            "omero_web_image_cache is for what everybody may see, and nobody sees anything without logging in; set "
+            "omero.web.public.enabled in omero_web_config, or leave out omero_web_image_cache."
+        )
+    if not re.fullmatch(r"\w+", cookie):
+        yield (
+            f"omero_web_image_cache is true and omero.web.session_cookie_name is {json.dumps(cookie)}, which nginx has "
+            "no variable for; give the cookie a name of letters, digits and underscores."
+        )
 
 
 def problem_of_evaluation(name, error):

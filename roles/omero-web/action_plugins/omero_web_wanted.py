@@ -194,12 +194,14 @@ def directories_of(variables, constants, tls):
     basedir = variables["omero_web_basedir"]
     below = ("", "/generations", "/acme", "/pages", "/releases", "/wheels", "/var", "/var/sessions")
     service = {"owner": variables["omero_web_user"], "group": variables["omero_web_group"]}
+    keeps_images = boolean(variables["omero_web_nginx"]) and boolean(variables["omero_web_image_cache"])
     redis = {"path": constants["_omero_web_redis_dir"], "owner": "redis", "group": "redis", "mode": "0700"}
     return [
         *({"path": basedir + path, "mode": "0755"} for path in below),
         {"path": f"{basedir}/var/log", **service, "mode": "0750"},
         *([redis] if boolean(variables["omero_web_redis"]) else []),
         *(constants["_omero_web_certbot"]["directories"] if tls["has_certbot"] else []),
+        *([constants["_omero_web_image_cache_directory"]] if keeps_images else []),
     ]
 
 
