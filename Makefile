@@ -88,7 +88,7 @@ faults: tools ## Test every fault, as test does with some, and an interruption a
 
 bench: setup hosts ## Measure on a host of its own, each figure beside what it is to be compared with
 	mkdir -p .molecule
-	$(TESTHOSTS) up bench bench-1=$(SUITE) > .molecule/bench.json
+	$(TESTHOSTS) up bench bench-1=$(SUITE) bench-images=$(SUITE)@omero_server > .molecule/bench.json
 	ansible-playbook --inventory .molecule/bench.json playbooks/site.yml
 	ansible-playbook --inventory .molecule/bench.json tests/bench/bench.yml
 	$(TESTHOSTS) down bench
