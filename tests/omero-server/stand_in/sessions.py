@@ -1,10 +1,13 @@
 """Who is logged in: made by name and password, joined by uuid, and gone when idle for too long or closed."""
 
 import hmac
+import logging
 import threading
 import time
 import uuid
 from dataclasses import dataclass, field
+
+logger = logging.getLogger("stand_in")
 
 
 class Refused(Exception):
@@ -44,6 +47,7 @@ class Sessions:
             now = self.clock()
             session = Session(str(uuid.uuid4()), user, user.groups[0], self.time_to_idle, now, now)
             self.open[session.uuid] = session
+            logger.info("a session of %s begins", user.name)
             return session
 
     def find(self, key):
@@ -57,7 +61,9 @@ class Sessions:
 
     def close(self, key):
         with self.lock:
-            self.open.pop(key, None)
+            session = self.open.pop(key, None)
+            if session:
+                logger.info("a session of %s ends", session.user.name)
 
     def expire(self):
         now = self.clock()

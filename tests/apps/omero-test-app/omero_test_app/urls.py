@@ -8,6 +8,7 @@ from . import views
 urlpatterns = [
     re_path("^download/$", views.download),
     re_path("^headers/$", views.headers),
+    re_path("^page/$", views.page),
     re_path("^reach/$", views.reach),
     re_path("^top_links/$", views.top_links),
     re_path("^upload/$", views.upload),

@@ -2,10 +2,11 @@ import socket
 from contextlib import closing
 from hashlib import sha256
 
+from django.conf import settings
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
-from omeroweb.webclient.decorators import render_response
+from omeroweb.webclient.decorators import login_required, render_response
 
 from .sessions import logged_in_user
 
@@ -23,6 +24,15 @@ def download(request):
 def block(number):
     pattern = sha256(b"%d" % number).digest()
     return pattern * (BLOCK // len(pattern))
+
+
+@login_required()
+def page(request, conn=None, **kwargs):
+    """Greet whoever is logged in, unless a setting of Django's has the page break."""
+    reason = getattr(settings, "OMERO_TEST_APP_BREAKS", "")
+    if reason:
+        raise RuntimeError(reason)
+    return HttpResponse("Good day, " + conn.getUser().getName())
 
 
 def reach(request):
