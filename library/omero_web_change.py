@@ -130,6 +130,34 @@ options:
     description: Start the target on a socket of its own first, and ask it for the login page.
     type: bool
     default: true
+  pages:
+    description: What a user is to find, where O(tried_as) says who that is.
+    type: dict
+    default: {}
+    suboptions:
+      apps:
+        description: Pages of the apps, each as its path below the prefix.
+        type: list
+        elements: str
+        default: []
+      site:
+        description: Pages of the site's own, each with its C(path) and what the answer must be or have, C(status),
+          C(type) and C(text).
+        type: list
+        elements: dict
+        default: []
+      public_filter:
+        description: The regular expression of the paths that the public user may have.
+        type: str
+        default: ''
+  tried_as:
+    description:
+      - As whom to try the target, before it goes live and once more through nginx, with V(user) and V(password), both
+        empty for the public user; V(server), the number of the OMERO.server at the login page; V(timeout), how many
+        seconds all of it may take, and V(request_timeout), how many one answer may; and V(required), whether a target
+        goes live only if OMERO.server answers. Without, nobody tries it.
+      - It is never shown or logged. Given as the text of a JSON dictionary, as O(make) is.
+    type: dict
   start:
     description: Start and stop units. Without, files and links are put in place for the next boot.
     type: bool
@@ -307,11 +335,12 @@ from ansible.module_utils.omero_web_host import (
     sweep,
     write,
 )
-from ansible.module_utils.omero_web_http import Place, get, get_once, host_and_port, place_of
+from ansible.module_utils.omero_web_http import Place, ask, get, get_once, host_and_port, place_of
 from ansible.module_utils.omero_web_nginx import NGINX_SERVICE, Nginx
 from ansible.module_utils.omero_web_process import Lock, in_a_process_of_its_own
 from ansible.module_utils.omero_web_removal import SESSIONS, Removal
 from ansible.module_utils.omero_web_systemd import Commands, Systemd
+from ansible.module_utils.omero_web_trial import Broken, Trial, Unreachable
 from ansible.module_utils.omero_web_units import RUNNING, UNITS, Units
 
 RUNTIME_UNITS = "/run/systemd/system"
@@ -324,6 +353,7 @@ MOVING_SITE_FILE = "nginx-moving.conf"
 # Two generations share the socket while one takes over, and the kernel lets either have a request.
 ANSWERS = 200
 STATIC_ANSWERS = 50
+SITE_LOGINS = 10
 # So that nginx can get on with its reload.
 SECONDS_BETWEEN_ANSWERS = 0.02
 ANSWER_TIMEOUT = 60
@@ -347,6 +377,9 @@ class Host(object):
     def get_once(self, place, path, name, timeout):
         return get_once(place, path, name, timeout)
 
+    def ask(self, place, method, path, name, timeout, headers, body):
+        return ask(place, method, path, name, timeout, headers, body)
+
 
 # --- the change -------------------------------------------------------------------------------------------------------
 
@@ -361,13 +394,14 @@ class Transaction(object):
         self.removal = Removal(params, host, self.units)
         self.name, self.basedir = params["name"], params["basedir"]
         self.target, self.fallback, self.make = params["target"], params["fallback"], params["make"]
+        self.tried_as = params["tried_as"]
         self.generation = Generation(host, self.basedir, self.target["number"])
         self.service = self.units.service_of(self.target["number"])
         nginx = params["nginx"]
         self.nginx = Nginx(host, self.systemd, nginx.get("default_site")) if nginx is not None else None
         self.step, self.changed = "lock", False
         self.serving = self.fallback["number"]
-        self.undo_problems = []
+        self.undo_problems, self.remarks = [], []
         self.previous = self.current = None
 
     # -- the order
@@ -518,6 +552,7 @@ class Transaction(object):
             self.systemd.reload()
             self.start(unit, began)
             self.ask_probe(unit, began)
+            self.try_probe_as_user(unit, began)
         finally:
             self.undo(lambda: self.systemd.stop(unit))
             remove_file(path)
@@ -529,23 +564,95 @@ class Transaction(object):
             raise Problem(str(error), log=self.systemd.log(unit, began))
 
     def ask_probe(self, unit, began):
-        target = self.target
-        place = Place(self.host.path("/run/%s-probe-%d/probe.sock" % (self.name, target["number"])), False)
-        # Where the service can write, its socket may be a link to one that answers to root alone.
-        with acting_as(id_of_user(self.params["user"]), id_of_group(self.params["group"])):
-            answer = self.host.get(place, self.path_of_login(), target["host"], self.params["start_timeout"])
+        with self.acting_as_service():
+            answer = self.host.get(
+                self.place_of_probe(), self.path_of_login(), self.target["host"], self.params["start_timeout"])
         if answer.status != 200:
             raise Problem(
                 "its login page answered %s" % (answer.status or "nothing (%s)" % answer.reason),
                 status=answer.status, log=self.systemd.log(unit, began),
             )
-        static = self.generation.path("release/static")
-        missing = [name for name in self.static_files(answer.body)
-                   if not os.path.exists(os.path.join(static, name))
-                   and not os.path.exists(os.path.join(static, unquote(name)))]
+        missing = self.missing_in_release(self.static_files(answer.body))
         if missing:
             raise Problem("its login page asks for static files that its release does not have: %s"
                           % ", ".join(missing), status=200, missing_static=missing)
+
+    def place_of_probe(self):
+        return Place(self.host.path("/run/%s-probe-%d/probe.sock" % (self.name, self.target["number"])), False)
+
+    def acting_as_service(self):
+        """Where the service can write, its socket may be a link to one that answers to root alone."""
+        return acting_as(id_of_user(self.params["user"]), id_of_group(self.params["group"]))
+
+    def missing_in_release(self, names):
+        static = self.generation.path("release/static")
+        return [name for name in names
+                if not os.path.exists(os.path.join(static, name))
+                and not os.path.exists(os.path.join(static, unquote(name)))]
+
+    # -- the trial as a user
+
+    def try_probe_as_user(self, unit, began):
+        """Let a user meet the generation where no other user can."""
+        def ask_probe(method, path, headers, body, seconds, dummy):
+            with self.acting_as_service():
+                return self.host.ask(
+                    self.place_of_probe(), method, path, self.target["host"], seconds, headers, body)
+
+        if self.tried_as is not None:
+            self.step = "user"
+            try:
+                self.try_as_user("", ask_probe, self.missing_in_release)
+            except Problem as problem:
+                raise Problem(str(problem), log=self.systemd.log(unit, began), **problem.details)
+
+    def try_site_as_user(self):
+        """Let a user meet the site, in which two generations answer while one takes over from the other.
+
+        Either may log the user in. Where they do not know each other's sessions, it takes some more logins until the
+        target has done so itself.
+        """
+        number = self.target["number"] if self.generation.says_who_answers() else 0
+        place, dummy = place_of(self.target["url"])
+
+        def ask_site(method, path, headers, body, seconds, by):
+            deadline = time.time() + seconds
+            while True:
+                left = max(deadline - time.time(), 1)
+                reply = self.host.ask(place, method, path, self.target["host"], left, headers, body)
+                if not by or reply.generation in (0, by):
+                    return reply
+                if time.time() > deadline:
+                    return reply._replace(status=0, reason="generation %d does instead" % reply.generation)
+                time.sleep(SECONDS_BETWEEN_ANSWERS)
+
+        if self.tried_as is not None and self.params["trial"]:
+            self.try_as_user(
+                " at %s" % self.target["url"], ask_site, self.missing_on_site, number=number, logins=SITE_LOGINS)
+
+    def try_as_user(self, where, *ways, **more):
+        """Raise what fails a user. An OMERO.server that does is told, and no reason to stop where the site says so."""
+        user = self.tried_as["user"]
+        by = "tried as %s%s" % ("the user %s" % user if user else "the public user", where)
+        try:
+            Trial(self.target, self.params["pages"], self.tried_as, *ways, **more).run()
+        except Unreachable as problem:
+            if self.tried_as["required"]:
+                raise Problem("%s: %s; see to OMERO.server, or set omero_web_trial_required to false, and generations "
+                              "go live without it" % (by, problem))
+            self.tried_as = None  # Asked once more, it would only take as long again.
+            number = self.target["number"]
+            self.remarks.append("Generation %d went live and could not be %s: %s" % (number, by, problem))
+        except Broken as problem:
+            raise Problem("%s: %s" % (by, problem), **problem.details)
+
+    def missing_on_site(self, names):
+        """Return the first of these static files, if the site does not have it."""
+        try:
+            self.see_static_file(place_of(self.target["url"])[0], names)
+        except Problem as problem:
+            return problem.details["missing_static"]
+        return []
 
     def path_of_login(self):
         return self.target["prefix"] + self.target["login_path"]
@@ -601,6 +708,7 @@ class Transaction(object):
         if self.params["start"]:
             self.start_units(began)
             self.see_that_it_answers()
+            self.try_site_as_user()
 
     def flush(self):
         """Let everything reach the disk that `current` is to lead to."""
@@ -691,7 +799,7 @@ class Transaction(object):
             answer = self.host.get(place, path, target["host"], ANSWER_TIMEOUT)
             who = answer.generation or self.who_answers(says)
             if answer.status == 200 and (who == number or not says and not who):
-                self.see_static_file(place, answer.body)
+                self.see_static_file(place, self.static_files(answer.body))
                 return
             # Without its number, it may still be of an nginx that is about to read its new site.
             if answer.generation == number:
@@ -715,8 +823,7 @@ class Transaction(object):
             raise Problem("generation %d answers %s" % (answer.generation, answer.status), status=answer.status)
         return answer.generation
 
-    def see_static_file(self, place, page):
-        names = self.static_files(page)
+    def see_static_file(self, place, names):
         if not self.nginx or not names or not self.target["static_url"].startswith("/"):
             return
         path = self.target["static_url"] + names[0]
@@ -853,7 +960,7 @@ def change(params, host, commands, is_wanted=lambda: True):
             changed=transaction.changed or bool(transaction.removal.removed),
             stale=stale,
             removed=transaction.removal.removed,
-            remarks=transaction.removal.remarks + transaction.undo_problems,
+            remarks=transaction.remarks + transaction.removal.remarks + transaction.undo_problems,
         )
     except ConfigError as error:
         return failure(transaction, " ".join(error.problems), {})
@@ -879,6 +986,7 @@ def sentence_of(transaction, reason):
     what = {
         "make": "could not be made",
         "trial": "does not work and was not put live",
+        "user": "was not put live",
         "retire": "is live, but those before it could not be ended",
     }.get(step, "could not be put live")
     return "Generation %d %s: %s" % (number, what, reason)
@@ -923,6 +1031,17 @@ ARGUMENT_SPEC = dict(
     ),
     make=dict(type=secret_dictionary, no_log=True),
     trial=dict(type="bool", default=True),
+    pages=dict(
+        type="dict",
+        default={},
+        apply_defaults=True,
+        options=dict(
+            apps=dict(type="list", elements="str", default=[]),
+            site=dict(type="list", elements="dict", default=[]),
+            public_filter=dict(type="str", default=""),
+        ),
+    ),
+    tried_as=dict(type=secret_dictionary, no_log=True),
     start=dict(type="bool", default=True),
     hand_over=dict(type="bool", default=True),
     nginx=dict(type="dict", options=dict(default_site=dict(type="dict"), ports=dict(type="dict", default={}))),
@@ -947,7 +1066,9 @@ def main():
     # From here on, what is secret is in the lines of a log alone, which the controller masks, for it knows the secrets.
     # Ansible's own scrubbing would mask whatever looks like a short secret, or a number, of what is to be made.
     module.no_log_values.clear()
-    params = dict(module.params, make=module.params["make"].plain if module.params["make"] is not None else None)
+    secrets = dict((name, module.params[name]) for name in ("make", "tried_as"))
+    plain = dict((name, secret.plain if secret is not None else None) for name, secret in secrets.items())
+    params = dict(module.params, **plain)
 
     def work(is_wanted):
         commands = Commands()

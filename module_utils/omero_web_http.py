@@ -26,6 +26,8 @@ LONGEST = 4 * 1024 * 1024
 
 # status is 0 where nobody answered, and reason says why; generation is 0 where the answer does not say.
 Answer = namedtuple("Answer", "status reason generation location body")
+# The same of a request that may have more to it: kind is the type of the content, cookies are as they were set.
+Reply = namedtuple("Reply", "status reason generation location kind cookies content")
 # Where to ask: address is (host, port), or the path of a unix socket.
 Place = namedtuple("Place", "address tls")
 
@@ -87,28 +89,45 @@ class _Connection(HTTPConnection):
             self.sock = context.wrap_socket(self.sock, server_hostname=re.sub(r":\d+$", "", self.name))
 
 
-def get_once(place, path, name, timeout):
-    """Ask a place for a path of the site of that name."""
+def ask(place, method, path, name, timeout, headers=None, body=None):
+    """Ask a place for a path of the site of that name, in one request; the content is cut off at LONGEST."""
     connection = _Connection(place, name, timeout)
+    fixed = {"Host": name, "Connection": "close", "User-Agent": "omero-web"}
     try:
-        connection.request("GET", path, headers={"Host": name, "Connection": "close", "User-Agent": "omero-web"})
+        connection.request(method, path, body, dict(headers or {}, **fixed))
         response = connection.getresponse()
-        generation = response.getheader(GENERATION) or ""
-        body = response.read(LONGEST).decode("utf-8", "replace")
+        content = response.read(LONGEST)
         if connection.is_late:
             raise socket.timeout("timed out")
-        return Answer(
+        if len(content) < min(int(response.getheader("Content-Length") or 0), LONGEST):
+            raise ValueError("the answer broke off")
+        generation = response.getheader(GENERATION) or ""
+        return Reply(
             status=response.status,
             reason=response.reason,
             generation=int(generation) if generation.isdigit() else 0,
             location=response.getheader("Location"),
-            body=body,
+            kind=(response.getheader("Content-Type") or "").split(";")[0].strip().lower(),
+            cookies=_all_of(response.msg, "Set-Cookie"),
+            content=content,
         )
     except (EnvironmentError, HTTPException, ValueError) as error:
         reason = "timed out" if connection.is_late else str(error) or type(error).__name__
-        return Answer(0, reason, 0, None, "")
+        return Reply(0, reason, 0, None, "", [], b"")
     finally:
         connection.finish()
+
+
+def _all_of(message, name):
+    # Python 2.7 has another name for it.
+    return (message.get_all(name) if hasattr(message, "get_all") else message.getheaders(name)) or []
+
+
+def get_once(place, path, name, timeout):
+    """Ask a place for a path of the site of that name."""
+    reply = ask(place, "GET", path, name, timeout)
+    body = reply.content.decode("utf-8", "replace")
+    return Answer(reply.status, reply.reason, reply.generation, reply.location, body)
 
 
 def get(place, path, name, timeout):

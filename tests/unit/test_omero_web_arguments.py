@@ -88,6 +88,8 @@ def test_constraints_are_on_variables_that_exist():
         ("omero_web_redis_url", "rediss://web:p%40ss@[::1]/1?ssl_cert_reqs=required"),
         ("omero_web_redis_url", "unix:///run/redis/redis.sock?db=0"),
         ("omero_web_http_port", "8080"),
+        ("omero_web_trial_pages", [{"path": "/webclient/?show=project-1", "status": "302", "text": "Füße"}]),
+        ("omero_web_apps", [{"package": "omero-figure", "page": "/figure/"}]),
         ("omero_web_pip_extra_args", encrypted("--index-url https://me:hunter2@pip.example.org")),
     ],
 )
@@ -115,6 +117,29 @@ def test_right_values(name, value):
             {"omero_web_pip_extra_args": f"--no-cache --proxy=http://me:{SECRET}@proxy.example.org"},
             "omero_web_pip_extra_args has a --proxy with credentials, which everybody sees in pip's command line; give "
             "it in pip's own configuration, /etc/pip.conf.",
+        ),
+        (
+            {"omero_web_trial": True},
+            "omero_web_trial is true and there is nobody to try as; give omero_web_trial_user and "
+            "omero_web_trial_password, or set omero.web.public.enabled in omero_web_config.",
+        ),
+        (
+            {
+                "omero_web_trial": True,
+                "omero_web_trial_user": "trial",
+                "omero_web_trial_password": SECRET,
+                "omero_web_timeout": "120",
+            },
+            "omero_web_trial_timeout is 120 and omero_web_timeout 120, which one answer may take; give a trial more "
+            "time than that.",
+        ),
+        (
+            {"omero_web_trial": True, "omero_web_trial_user": "trial"},
+            "omero_web_trial_user is given and no omero_web_trial_password for it; give both.",
+        ),
+        (
+            {"omero_web_trial_password": SECRET},
+            "omero_web_trial_password is given and no omero_web_trial_user for it; give both.",
         ),
         (
             {"omero_web_nginx": False, "omero_web_trusted_proxies": ["192.0.2.1", "192.0.2.0/24"]},
@@ -145,6 +170,15 @@ def test_values_that_do_not_go_together(values, sentence):
     defaults = {name: option["default"] for name, option in SPEC.items()}
     assert list(arguments.problems_of_combinations(defaults)) == []
     assert list(arguments.problems_of_combinations({**defaults, **values})) == [sentence]
+
+
+@pytest.mark.parametrize("config", [{"omero.web.public.enabled": True}, {"omero.web.public.enabled": "true"}])
+def test_trial_as_the_public_user(config):
+    defaults = {name: option["default"] for name, option in SPEC.items()}
+    values = {**defaults, "omero_web_trial": True, "omero_web_config": config}
+    assert list(arguments.problems_of_combinations(values)) == []
+    values = {**defaults, "omero_web_trial": True, "omero_web_config_purge": False}
+    assert list(arguments.problems_of_combinations(values)) == []
 
 
 @pytest.mark.parametrize(

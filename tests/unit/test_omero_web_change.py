@@ -24,7 +24,7 @@ import omero_web_change
 import pytest
 from ansible.module_utils import basic, omero_web_host, omero_web_process
 from ansible.module_utils.omero_web_host import Listener, Problem
-from ansible.module_utils.omero_web_http import Answer
+from ansible.module_utils.omero_web_http import Answer, Reply
 from ansible.module_utils.omero_web_process import Lock, in_a_process_of_its_own
 from ansible.module_utils.omero_web_systemd import LAST_LINES, Commands, Done, Systemd
 from conftest import ROOT, read_properties, run_module
@@ -53,6 +53,8 @@ class World(Commands, omero_web_change.Host):
         self.strangers = []
         self.status = {}  # what a generation answers, 200 if nothing is said
         self.silent = set()  # generations that do not say who they are
+        self.broken = {}  # what a generation answers those who are logged in, "probe" or "site", 200 if nothing is said
+        self.omero_server, self.script, self.asked = True, "b.js", []
         self.turn = 0
         self.fail_at = self.die_at = None
         self.failing = None
@@ -181,6 +183,20 @@ class World(Commands, omero_web_change.Host):
 
     get_once = get
 
+    def ask(self, place, method, path, name, timeout, headers, body):
+        where = "site" if isinstance(place.address, tuple) else "probe"
+        number = self.get(place, path, name, timeout).generation
+        self.asked.append((where, number, method, path))
+        if path == "/webclient/login/" and method == "GET":
+            return Reply(200, "", number, None, "text/html", ["csrftoken=1"], b"")
+        if path == "/webclient/login/" and not self.omero_server:
+            return Reply(200, "", number, None, "text/html", [], b'<i class="error">Server is not responding</span>')
+        if method == "POST":
+            return Reply(302, "", number, "/webclient/", "text/html", ["sessionid=1"], b"")
+        status = 404 if path.startswith("/api/") else self.broken.get((where, number), 200)
+        page = '<link href="/static/a.css?_5"><script src="/static/%s"></script>' % self.script
+        return Reply(status, "", number, None, "text/html", [], page.encode("ascii"))
+
     # -- what is asked of it
 
     def params(self, number, **more):
@@ -194,7 +210,7 @@ class World(Commands, omero_web_change.Host):
             "fallback": {"number": current, "installed": installed(current) if current else {}},
             "make": made_of(number, current), "trial": True, "start": True, "hand_over": True,
             "nginx": {"default_site": {"path": DEFAULT_SITE}, "ports": {"omero_web_http_port": 80}},
-            "start_timeout": 5,
+            "start_timeout": 5, "pages": {}, "tried_as": None,
             "remove": {"generations": [], "releases": [], "sessions": [], "wheels": [], "units": []},
         }
         params.update(more)
@@ -531,6 +547,90 @@ def test_failed_trial_of_a_rollback_says_so_of_that_generation(live):
     live.serves(2)
     assert json.loads(live.content(BASEDIR + "/generations/1/failed"))["generation"] == 1
     assert not os.path.exists(live.path(BASEDIR, "generations/2/failed"))
+
+
+@pytest.fixture(name="tried_as")
+def user_of_trial():
+    return {"user": "researcher", "password": SECRET, "server": 1, "timeout": 120, "request_timeout": 60,
+            "required": True}
+
+
+def test_a_user_tries_a_generation_by_itself_and_on_the_site(live, tried_as):
+    result = live.change(live.params(2, tried_as=tried_as, pages={"apps": ["/figure/"]}))
+    assert "failed" not in result, result
+    assert result["remarks"] == []
+    live.serves(2)
+    for where in "probe", "site":
+        asked = [(method, path) for there, number, method, path in live.asked if (there, number) == (where, 2)]
+        assert set([("GET", "/webclient/"), ("GET", "/figure/")]) < set(asked)
+        assert [path for there, _, method, path in live.asked if (there, method) == (where, "POST")].count(
+            "/webclient/login/") == 1
+    # What the one before answers meanwhile does not count.
+    assert ("site", 1) in set(asked[:2] for asked in live.asked)
+
+
+def test_generation_that_fails_a_user(live, tried_as):
+    live.broken["probe", 2] = 500
+    result = live.change(live.params(2, tried_as=tried_as))
+    check_refused(live, result, "user", "tried as the user researcher: /webclient/ answers 500")
+    assert (result["outcome"]["status"], result["outcome"]["log"]) == (500, ["one", "two"])
+    assert live.content(BASEDIR + "/generations/2/failed")
+    assert not [words for words in live.log if "start omero-web@2" in words]
+    assert SECRET not in json.dumps(result)
+
+
+def test_page_for_a_user_that_lacks_a_file(live, tried_as):
+    live.script = "c.js"
+    check_refused(live, live.change(live.params(2, tried_as=tried_as)), "user",
+                  "/webclient/ asks for static files that the site does not have: c.js")
+
+
+def test_site_that_fails_a_user_is_taken_back(live, tried_as):
+    live.broken["site", 2] = 404
+    result = live.change(live.params(2, tried_as=tried_as))
+    check_refused(live, result, "answer",
+                  "tried as the user researcher at http://127.0.0.1:80: /webclient/ answers 404")
+    assert live.content(BASEDIR + "/generations/2/failed")
+
+
+def test_generation_that_cannot_be_tried_for_want_of_an_omero_server(live, tried_as):
+    live.omero_server = False
+    result = live.change(live.params(2, tried_as=tried_as))
+    check_refused(live, result, "user", "OMERO.server does not answer")
+    assert "omero_web_trial_required" in result["msg"]
+    del live.asked[:]
+    result = live.change(live.params(3, tried_as=dict(tried_as, required=False)))
+    live.serves(3)
+    assert "Generation 3 went live and could not be tried as the user researcher: OMERO.server" in result["remarks"][0]
+    assert len(result["remarks"]) == 1
+    assert set(asked[0] for asked in live.asked) == set(["probe"]), "once is enough"
+
+
+def test_site_that_the_generation_before_answers_all_the_time(live, tried_as, monkeypatch):
+    tried_as["request_timeout"] = 0
+    get = live.get
+
+    def keep(place, path, name, timeout):
+        """Have the generation before answer whoever is logged in."""
+        answer = get(place, path, name, timeout)
+        return answer._replace(generation=1) if path == "/webclient/" and isinstance(place.address, tuple) else answer
+
+    monkeypatch.setattr(live, "get", keep)
+    check_refused(live, live.change(live.params(2, tried_as=tried_as)), "answer",
+                  "/webclient/ gives no answer (generation 1 does instead)")
+
+
+def test_nobody_tries_what_is_live(live, tried_as):
+    live.change(live.params(1, make=None, trial=False, tried_as=tried_as))
+    assert live.asked == []
+
+
+def test_generation_that_is_gone_back_to_is_tried(live, tried_as):
+    live.make(2)
+    live.broken["probe", 1] = 500
+    result = live.change(live.params(1, make=None, tried_as=tried_as))
+    assert result["outcome"]["step"] == "user"
+    live.serves(2)
 
 
 def test_trials_of_other_runs_end(live):
@@ -972,7 +1072,7 @@ def test_what_is_not_the_services_stays_so(world):
     assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (0, 0o711)
 
 
-def test_the_socket_of_a_trial_is_asked_as_the_service(world, monkeypatch):
+def test_the_socket_of_a_trial_is_asked_as_the_service(world, monkeypatch, tried_as):
     # On real hosts it may be a link to a socket that answers to root alone.
     asked = []
 
@@ -982,8 +1082,9 @@ def test_the_socket_of_a_trial_is_asked_as_the_service(world, monkeypatch):
         return World.get(world, place, path, name, timeout)
 
     monkeypatch.setattr(world, "get", get)
-    world.make(1)
-    assert asked == [(pwd.getpwnam("nobody").pw_uid, grp.getgrnam("daemon").gr_gid)]
+    world.change(world.params(1, tried_as=tried_as))
+    assert len(asked) > 2
+    assert set(asked) == set([(pwd.getpwnam("nobody").pw_uid, grp.getgrnam("daemon").gr_gid)])
     assert (os.geteuid(), os.getegid()) == (0, 0)
 
 
@@ -1175,9 +1276,18 @@ def test_module(world, apply, as_text):
     assert "http://127.0.0.1:80" in shown or not as_text
 
 
+@pytest.mark.parametrize("as_text", [False, True])
+def test_module_that_is_told_a_user(world, apply, tried_as, as_text):
+    world.broken["probe", 1] = 404
+    result, shown = apply(tried_as=json.dumps(tried_as) if as_text else tried_as, pages={"site": [{"path": "/more/"}]})
+    assert result["outcome"]["reason"] == "tried as the user researcher: /webclient/ answers 404"
+    assert SECRET not in shown
+
+
 @pytest.mark.parametrize("more", [
     {"make": SECRET},
     {"make": [SECRET]},
+    {"tried_as": SECRET},
     {"no_such_parameter": 1},
     {"start_timeout": "soon"},
     {"seen": None},

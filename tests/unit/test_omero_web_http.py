@@ -13,7 +13,7 @@ import threading
 import time
 
 import pytest
-from ansible.module_utils.omero_web_http import Answer, Place, get, get_once, host_and_port, place_of
+from ansible.module_utils.omero_web_http import LONGEST, Answer, Place, ask, get, get_once, host_and_port, place_of
 from ansible.module_utils.six.moves.BaseHTTPServer import BaseHTTPRequestHandler, HTTPServer
 
 NAME = "omero.example.org"
@@ -37,6 +37,15 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(page)))
         self.end_headers()
         self.wfile.write(page)
+
+    def do_POST(self):
+        form = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Set-Cookie", "a=1; Path=/")
+        self.send_header("Set-Cookie", "b=2, 3")
+        self.send_header("Content-Type", "Text/Plain; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(("%s as %s: " % (self.path, self.headers["X-As"])).encode("ascii") + form)
 
     def log_message(self, *dummy):
         pass
@@ -92,6 +101,40 @@ def test_answer(place):
     assert get_once(place, "/", NAME, 5) == Answer(200, "OK", 7, None, "/ of " + NAME)
     assert get_once(place, "/odd", NAME, 5).generation == 0
     assert get_once(place, "/nothing", NAME, 5).status == 404
+
+
+def test_form(place):
+    reply = ask(place, "POST", "/form?b=c", NAME, 5, {"X-As": "me"}, b"\xff=1")
+    assert (reply.status, reply.kind, reply.cookies) == (200, "text/plain", ["a=1; Path=/", "b=2, 3"])
+    assert reply.content == b"/form?b=c as me: \xff=1"
+
+
+@pytest.mark.parametrize("content, length, status", [
+    (1000, 1000, 200), (1000, 1001, 0), (LONGEST + 10, LONGEST + 99, 200)])
+def test_answer_that_breaks_off(content, length, status):
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(1)
+
+    def answer():
+        connection = listening.accept()[0]
+        connection.recv(1000)
+        try:
+            connection.sendall(("HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % length).encode("ascii"))
+            connection.sendall(b"x" * content)
+        except EnvironmentError:
+            pass
+        connection.close()
+
+    thread = threading.Thread(target=answer)
+    thread.daemon = True
+    thread.start()
+    reply = ask(Place(listening.getsockname(), False), "GET", "/", NAME, 5)
+    assert reply.status == status
+    assert len(reply.content) == (min(content, LONGEST) if status else 0)
+    assert status or "broke off" in reply.reason or "IncompleteRead" in reply.reason
+    thread.join()
+    listening.close()
 
 
 @pytest.mark.parametrize("path, status", [("/moved", 200), ("/moved/far", 200), ("/away", 302), ("/round", 302)])

@@ -290,6 +290,8 @@ def wanted(**differences):
         "base_url": "http://127.0.0.1:80",
         "generation": 0,
         "to_failed": False,
+        "tried_as": "",
+        "pages": {"apps": ["/figure/"], "site": [], "public_filter": ""},
         "target": {
             "address": "127.0.0.1:4080",
             "socket": "omero-web.socket",
@@ -759,6 +761,32 @@ def test_rollback_runs_a_generation_as_its_manifest_says():
     assert change["target"]["address"] == "127.0.0.1:4080"
     assert change["target"]["socket"] == "omero-web.socket"
     assert change["fallback"]["installed"]["omero-web.socket"].endswith("/omero-web-127.0.0.1:4090.socket")
+
+
+def test_what_a_user_is_to_find_is_of_the_apps_of_a_generation():
+    site = Site()
+    site.run()
+    change = planned(converged(configuration_is_wanted=False), pages={"apps": []})["change"]
+    assert change["pages"] == change["make"]["manifest"]["pages"] == {"apps": []}
+    site.port = 4090
+    site.run()
+    look = site.machine.look(1)
+    assert planning.plan_rollback(look, wanted(pages={"apps": []}))["change"]["pages"]["apps"] == ["/figure/"]
+    # Older versions of the role did not say.
+    for one in look["generations"]:
+        del one["manifest"]["pages"]
+    assert planning.plan_rollback(look, wanted())["change"]["pages"] == {}
+
+
+def test_trial_as_a_user_is_told():
+    who = {"tried_as": "the user researcher"}
+    look = converged()
+    assert planned(look, **who)["says"] == []
+    says = planned({**look, "configuration_is_wanted": False}, **who)["says"]
+    assert says[:3] == ["make generation 3", "try generation 3 as the user researcher", "put generation 3 live"]
+    says = planning.plan_rollback(look, wanted(**who))["says"]
+    assert says == ["try generation 1 as the user researcher", "go back from generation 2 to generation 1"]
+    assert len(planning.plan_rollback(look, wanted(start=False, **who))["says"]) == 1
 
 
 def test_rollback_to_a_generation_of_the_first_versions_of_the_role():

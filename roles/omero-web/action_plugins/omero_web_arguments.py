@@ -92,6 +92,13 @@ CONSTRAINTS = {
         like(r"[0-9a-fA-F.:]+(/\d+)?", "an address, such as 192.0.2.10, or a network, such as 192.0.2.0/24"),
     ),
     **dict.fromkeys(("omero_web_image_cache_seconds", "omero_web_image_cache_mb"), at_least(1)),
+    **dict.fromkeys(("omero_web_trial_server", "omero_web_trial_timeout"), at_least(1)),
+    **dict.fromkeys(
+        ("omero_web_apps[].page", "omero_web_trial_pages[].path"),
+        like(r"/([!-.0-~][!-~]*)?", "a path below omero_web_prefix, such as /webclient/"),
+    ),
+    "omero_web_trial_pages[].status": between(200, 599),
+    "omero_web_trial_pages[].type": like(r"[a-z0-9.+-]+/[a-z0-9.+-]+", "a type such as image/jpeg"),
     "omero_web_lock_timeout": at_least(0),
     "omero_web_limit_nofile": at_least(64),
     "omero_web_keep_generations": between(1, 20),
@@ -210,6 +217,7 @@ def problems_of_combinations(values):
         yield f"{' and '.join(redis)} are both set; sessions are kept in one Redis, so leave out one of them."
     if redis and "omero.web.caches" in values["omero_web_config"]:
         yield f"omero_web_config has omero.web.caches, which follows from {redis[0]}; leave out one of them."
+    yield from problems_of_trial(values)
     has_certificate = values["omero_web_tls_certificate"] not in ("", "self-signed")
     if has_certificate != bool(values["omero_web_tls_key"]):
         given, missing = ("certificate", "key") if has_certificate else ("key", "certificate")
@@ -257,6 +265,31 @@ def problems_of_image_cache(values):
         yield (
             f"omero_web_image_cache is true and omero.web.session_cookie_name is {json.dumps(cookie)}, which nginx has "
             "no variable for; give the cookie a name of letters, digits and underscores."
+        )
+
+
+def problems_of_trial(values):
+    """Sentences on as whom a generation is tried, and on what that user could find."""
+    user, password = values["omero_web_trial_user"], values["omero_web_trial_password"]
+    if bool(user) != bool(password):
+        given, missing = ("user", "password") if user else ("password", "user")
+        yield f"omero_web_trial_{given} is given and no omero_web_trial_{missing} for it; give both."
+    config = values["omero_web_config"]
+    if not boolean(values["omero_web_trial"]):
+        return
+    longest, most = values["omero_web_timeout"], values["omero_web_trial_timeout"]
+    if int(most) <= int(longest):
+        # Nobody could tell who is slow before gunicorn has ended the request.
+        yield (
+            f"omero_web_trial_timeout is {most} and omero_web_timeout {longest}, which one answer may take; give a "
+            "trial more time than that."
+        )
+    # Without purge, the live generation may have it.
+    is_public = boolean(config.get("omero.web.public.enabled", False), strict=False)
+    if not user and not is_public and boolean(values["omero_web_config_purge"]):
+        yield (
+            "omero_web_trial is true and there is nobody to try as; give omero_web_trial_user and "
+            "omero_web_trial_password, or set omero.web.public.enabled in omero_web_config."
         )
 
 

@@ -5,6 +5,7 @@ host. What the module says of a failure is masked here, where all secrets are kn
 """
 
 import getpass
+import json
 import runpy
 import socket
 from pathlib import Path
@@ -14,8 +15,8 @@ wanted = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_we
 
 # Stands for the number of a generation in what is made before it is known.
 NUMBER = "@generation@"
-# Of these a generation was judged before it was to go live.
-TRIAL = "trial"
+# In these a generation was judged before it was to go live: by its login page, and by a user.
+TRIAL, USER = "trial", "user"
 
 
 def numbered(value, number):
@@ -42,6 +43,13 @@ def worded(outcome, number, basedir, suspects, reason, tail):
             lines += [f"{reason[0].upper()}{reason[1:]}.{where} The end of its log:", tail]
         else:
             lines += [f"It did not start.{where} The end of its log:", tail]
+    elif outcome["step"] == USER:
+        log = f" OMERO.web's own log is {basedir}/var/log/OMEROweb.log there." if outcome["status"] >= 500 else ""
+        lines = [
+            f"Generation {number} was not put live; {goes_on}",
+            f"{reason[0].upper()}{reason[1:]}.{log}",
+            f"The end of its log:\n{tail}" if tail else "",
+        ]
     else:
         lines = [f"Generation {number} could not be put live: {reason}", goes_on[0].upper() + goes_on[1:], tail]
     return "\n".join(filter(None, lines + outcome["undo"]))
@@ -58,6 +66,9 @@ class ActionModule(wanted.RoleAction):
         change = {key: value for key, value in planned["change"].items() if key != "release"}
         own = wanted.change_arguments(self.checked, self.constants, planned)
         arguments = {**change, **own, "by": self._by()}
+        # As text: so that Ansible takes it for one value, which is secret.
+        user = wanted.user_of_trial(self.checked)
+        arguments["tried_as"] = json.dumps(user) if user else None
         if change["make"]:
             arguments["make"] = self._made(change["make"], planned)
         found = self._execute_module("omero_web_change", module_args=arguments, task_vars=task_vars)
@@ -105,7 +116,7 @@ class ActionModule(wanted.RoleAction):
 
     def _message(self, found, number):
         outcome = found["outcome"]
-        if outcome["step"] not in (TRIAL, "nginx", "start", "answer"):
+        if outcome["step"] not in (TRIAL, USER, "nginx", "start", "answer"):
             return self._masked(found["msg"]).replace("this host", self.hostname)
         log = {"_omero_web_log": "\n".join(outcome["log"])}
         tail = self.evaluated("_omero_web_log_tail", **log)

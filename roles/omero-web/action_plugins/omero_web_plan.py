@@ -473,7 +473,10 @@ def plan_rollback(look, wanted):
     beside = f" (generation {', '.join(others)} runs, too, and ends)" if others else ""
     return {
         "steps": steps,
-        "says": [f"go back from generation {live['number']} to generation {number}{already}{beside}"],
+        "says": [
+            *says_of_user(wanted, number),
+            f"go back from generation {live['number']} to generation {number}{already}{beside}",
+        ],
         "generation": number,
         "live": live["number"],
         "host": {},
@@ -566,9 +569,15 @@ def says_of_change(look, wanted, number, is_new, hands_over):
         says += [f"roll forward again from generation {live}, to which this host went back"]
     if is_new:
         says += [f"make generation {number}"]
+    if is_new:
+        says += says_of_user(wanted, number)
     if hands_over:
         says += [f"put generation {number} live{'' if wanted['start'] else ' at the next boot'}"]
     return says
+
+
+def says_of_user(wanted, number):
+    return [f"try generation {number} as {wanted['tried_as']}"] if wanted["tried_as"] and wanted["start"] else []
 
 
 def says_of_removals(remove):
@@ -586,6 +595,7 @@ def manifest_of(target, previous, wanted):
         "parts": wanted["parts"],
         "omero_web": wanted["version"],
         "former_prefixes": wanted["former_prefixes"],
+        "pages": wanted["pages"],
         **{key: value for key, value in target.items() if key != "number"},
     }
 
@@ -603,6 +613,8 @@ def change(look, wanted, release, target, manifest, hands_over, remove):
         "target": target,
         "fallback": {"number": serving, "installed": files} if serving else {"number": 0},
         "make": {**make, "manifest": manifest} if manifest else None,
+        # Those of its own apps. Generations of older versions of the role have none but what every site has.
+        "pages": (manifest or generation(look, number)["manifest"]).get("pages", {}),
         "trial": wanted["start"] and (manifest is not None or number != live),
         "hand_over": hands_over,
         "remove": remove,

@@ -248,7 +248,11 @@ def site_of(variables, constants, cores=0, django=""):
         "append": append,
         "purge": purge,
         "digest": digest_of([settings, secrets, append, purge]),
-        "hidden": {**variables["omero_web_secrets"], "omero_web_redis_url": redis["password"]},
+        "hidden": {
+            **variables["omero_web_secrets"],
+            "omero_web_redis_url": redis["password"],
+            "omero_web_trial_password": variables["omero_web_trial_password"],
+        },
         "redis_url": redis["url"],
         "has_prometheus": "django_prometheus" in own_apps,
         "has_nginx": has_nginx,
@@ -527,6 +531,7 @@ def wanted_by_all(site, constants, host):
         "service": {"basedir": basedir, "user": variables["omero_web_user"], "group": variables["omero_web_group"]},
         "host": host["hostname"],
         "start": boolean(variables["omero_web_start"]),
+        "tried_as": tried_as(variables),
         "minimum_free_mb": int(variables["omero_web_minimum_free_mb"]),
         "nginx_files": nginx_files(site, constants),
         "base_url": site["base_url"],
@@ -593,6 +598,41 @@ def wanted_of(site, constants, known):
         "purge": site["purge"],
         "former_prefixes": known["former_prefixes"],
         "target": target_of_site(site, constants, known, known["socket"]),
+        "pages": pages_of(site),
+    }
+
+
+def tried_as(variables):
+    """Say as whom a generation is tried, empty if as nobody."""
+    if not boolean(variables["omero_web_trial"]):
+        return ""
+    return f"the user {variables['omero_web_trial_user']}" if variables["omero_web_trial_user"] else "the public user"
+
+
+def pages_of(site):
+    """Return which pages a user is to find, as module_utils/omero_web_trial.py has it.
+
+    Part of the manifest, for a generation that is gone back to has the apps of its time.
+    """
+    variables = site["variables"]
+    return {
+        "apps": [app["page"] for app in variables["omero_web_apps"] if app.get("page")],
+        "site": variables["omero_web_trial_pages"],
+        "public_filter": text_of(site["settings"].get("omero.web.public.url_filter")),
+    }
+
+
+def user_of_trial(site):
+    """Return as whom a generation is tried, password included, or None."""
+    variables = site["variables"]
+    if not boolean(variables["omero_web_trial"]):
+        return None
+    return {
+        **{key: variables[f"omero_web_trial_{key}"] for key in ("user", "password")},
+        **{key: int(variables[f"omero_web_trial_{key}"]) for key in ("server", "timeout")},
+        # A little longer than gunicorn and nginx wait for OMERO.web.
+        "request_timeout": int(site["settings"]["omero.web.wsgi_timeout"]) + 5,
+        "required": boolean(variables["omero_web_trial_required"]),
     }
 
 
