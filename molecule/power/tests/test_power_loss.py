@@ -7,6 +7,7 @@ those of OMERO.web. So each state in which a power cut would have left them can 
 import ctypes
 import json
 import os
+import re
 import runpy
 import shutil
 import subprocess
@@ -208,7 +209,9 @@ def contents_of(directory):
         return found
     files = [path for path in directory.rglob("*") if path.is_file() and not path.is_symlink()]
     found.update(f"{path} {sha256(path.read_bytes()).hexdigest()}" for path in files)
-    return {line for line in found if not any(f"{directory}/{mark} " in line for mark in MARKS)}
+    # A mark may be there in part, under another name.
+    marks = re.compile(rf"{re.escape(str(directory))}/\.?({'|'.join(MARKS)})[. ]")
+    return {line for line in found if not marks.search(line)}
 
 
 def directories_of(machine, change):
