@@ -462,6 +462,51 @@ def test_sessions_in_redis_are_those_of_a_django():
     assert whole(found)["target"]["units"][0] == "omero-web-redis.service"
 
 
+def test_what_a_user_is_to_find_is_of_a_generation():
+    more = {"path": "/more/"}
+    apps = [{"package": "omero-figure", "page": "/figure/"}, {"package": "omero-iviewer"}]
+    public = {"omero.web.public.url_filter": "^/webgateway"}
+    assert whole(site(apps=apps, trial_pages=[more], config=public))["pages"] == {
+        "apps": ["/figure/"], "site": [more], "public_filter": "^/webgateway"
+    }  # fmt: skip
+    assert whole(site())["pages"] == {"apps": [], "site": [], "public_filter": ""}
+
+
+@pytest.mark.parametrize(
+    "variables, name, user",
+    [
+        ({"trial_user": "trial"}, "", None),
+        ({"trial": "no"}, "", None),
+        (
+            {"trial": "yes", "trial_user": "trial", "trial_password": "hunter2", "trial_server": "2", "timeout": "3"},
+            "the user trial",
+            {
+                "user": "trial",
+                "password": "hunter2",
+                "server": 2,
+                "timeout": 120,
+                "request_timeout": 8,
+                "required": True,
+            },
+        ),
+        (
+            {"trial": True, "trial_required": "false", "trial_timeout": 99, "config": {"omero.web.wsgi_timeout": 7}},
+            "the public user",
+            {"user": "", "password": "", "server": 1, "timeout": 99, "request_timeout": 12, "required": False},
+        ),
+    ],
+)
+def test_as_whom_a_generation_is_tried(variables, name, user):
+    one = site(**variables)
+    assert whole(one)["tried_as"] == wanted.wanted_of_rollback(one, CONSTANTS, host(one))["tried_as"] == name
+    assert wanted.user_of_trial(one) == user
+    assert variables.get("trial_password", "") == one["hidden"]["omero_web_trial_password"]
+
+
+def test_a_trial_makes_no_difference_to_a_generation():
+    assert site()["digest"] == site(trial=True, trial_user="trial", trial_password="hunter2")["digest"]
+
+
 def test_a_rollback_takes_nothing_of_a_site_that_the_target_has():
     found = wanted.wanted_of_rollback(site(generation="7"), CONSTANTS, host(site()))
     assert (found["generation"], found["links"]) == (7, {})

@@ -628,8 +628,10 @@ def user_of_trial(site):
     if not boolean(variables["omero_web_trial"]):
         return None
     return {
-        **{key: variables[f"omero_web_trial_{key}"] for key in ("user", "password")},
-        **{key: int(variables[f"omero_web_trial_{key}"]) for key in ("server", "timeout")},
+        "user": variables["omero_web_trial_user"],
+        "password": variables["omero_web_trial_password"],
+        "server": int(variables["omero_web_trial_server"]),
+        "timeout": int(variables["omero_web_trial_timeout"]),
         # A little longer than gunicorn and nginx wait for OMERO.web.
         "request_timeout": int(site["settings"]["omero.web.wsgi_timeout"]) + 5,
         "required": boolean(variables["omero_web_trial_required"]),
