@@ -164,6 +164,11 @@ def test_right_values(name, value):
             'omero_web_image_cache is true and omero.web.session_cookie_name is "my-session", which nginx has no '
             "variable for; give the cookie a name of letters, digits and underscores.",
         ),
+        (
+            {"omero_web_worker_class": "gevent", "omero_web_threads": 20},
+            "omero_web_threads is 20, and omero_web_worker_class is gevent, whose workers have no threads; "
+            "leave out one of them.",
+        ),
     ],
 )
 def test_values_that_do_not_go_together(values, sentence):

@@ -221,6 +221,12 @@ def test_workers_follow_from_the_cores(workers, cores, expected):
     assert site(workers=workers, cores=cores)["settings"]["omero.web.wsgi_workers"] == expected
 
 
+@pytest.mark.parametrize("worker_class, threads, clients", [("sync", 1, 500), ("sync", 20, 20), ("gevent", 1, 500)])
+def test_worker_takes_in_what_it_has_threads_for(worker_class, threads, clients):
+    settings = site(worker_class=worker_class, threads=threads, worker_connections=500)["settings"]
+    assert settings["omero.web.wsgi_worker_connections"] == clients
+
+
 def test_a_digest_changes_with_each_part_of_a_configuration():
     changes = {
         "threads": 2, "config": {"omero.web.debug": True}, "secrets": {"omero.web.public.password": "a"}, "redis": True,

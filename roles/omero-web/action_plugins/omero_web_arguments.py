@@ -232,6 +232,11 @@ def problems_of_combinations(values):
         yield f"omero_web_http_port and omero_web_https_port are both {ports[0]}; set one of them to another port."
     if boolean(values["omero_web_image_cache"]):
         yield from problems_of_image_cache(values)
+    if values["omero_web_worker_class"] == "gevent" and int(values["omero_web_threads"]) > 1:
+        yield (
+            f"omero_web_threads is {values['omero_web_threads']}, and omero_web_worker_class is gevent, whose workers "
+            "have no threads; leave out one of them."
+        )
     if not boolean(values["omero_web_nginx"]):
         networks = [proxy for proxy in values["omero_web_trusted_proxies"] if "/" in proxy]
         if networks:

@@ -138,12 +138,15 @@ def convenience_settings(variables, has_tls, redis, cores):
     workers = int(variables["omero_web_workers"]) or 2 * cores + 1
     arguments = wsgi_args(variables)
     servers = server_list(variables["omero_web_servers"])
+    # A worker with threads would take in requests that wait for one of its own, while other workers have one to spare.
+    has_threads = variables["omero_web_worker_class"] == "sync" and int(variables["omero_web_threads"]) > 1
+    clients = variables["omero_web_threads" if has_threads else "omero_web_worker_connections"]
     return {
         "omero.web.wsgi_worker_class": variables["omero_web_worker_class"],
         # As text: the digests of configurations have it so.
         "omero.web.wsgi_workers": str(workers),
         "omero.web.wsgi_threads": variables["omero_web_threads"],
-        "omero.web.wsgi_worker_connections": variables["omero_web_worker_connections"],
+        "omero.web.wsgi_worker_connections": clients,
         "omero.web.wsgi_timeout": variables["omero_web_timeout"],
         "omero.web.application_server.max_requests": variables["omero_web_max_requests"],
         **({"omero.web.wsgi_args": arguments} if arguments else {}),

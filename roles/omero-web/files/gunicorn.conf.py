@@ -38,6 +38,9 @@ workers = settings.WSGI_WORKERS
 worker_class = settings.WSGI_WORKER_CLASS
 threads = settings.WSGI_THREADS
 worker_connections = settings.WSGI_WORKER_CONNECTIONS
+if worker_connections <= threads:
+    # No worker has one to spare for a client that may ask again, of which gunicorn would warn; nginx opens a new one.
+    keepalive = 0
 timeout = settings.WSGI_TIMEOUT
 max_requests = settings.APPLICATION_SERVER_MAX_REQUESTS
 max_requests_jitter = max_requests // 10
