@@ -34,6 +34,7 @@ def read(image, offset, length):
     return blocks[offset - first * BLOCK : end - first * BLOCK]
 
 
+@lru_cache(maxsize=64)
 def sha1(image):
     """What OMERO keeps of each original file."""
     digest = hashlib.sha1()
