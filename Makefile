@@ -86,9 +86,10 @@ faults: export OMERO_WEB_FAULTS := all
 faults: tools ## Test every fault, as test does with some, and an interruption after every change; goes on where it was stopped
 	tests/run.py --show tests faults power released
 
-bench: setup hosts ## Measure on a host of its own, each figure beside what it is to be compared with
+bench: tools ## Measure on hosts of its own, each figure beside what it is to be compared with
 	mkdir -p .molecule
 	$(TESTHOSTS) up bench bench-1=$(SUITE) bench-images=$(SUITE)@omero_server > .molecule/bench.json
 	ansible-playbook --inventory .molecule/bench.json playbooks/site.yml
+	ansible-playbook --inventory .molecule/bench.json tests/bench/workers.yml
 	ansible-playbook --inventory .molecule/bench.json tests/bench/bench.yml
 	$(TESTHOSTS) down bench
