@@ -541,14 +541,15 @@ def test_controller_that_is_gone(
         code, output = play(**CHANGE)
         assert code == 0, output
     process = start_play(playbook, **wanted)
-    wait_until(begins, seconds=300)
+    # A release may have to be built before.
+    wait_until(begins, seconds=1200)
     seconds = chance.uniform(0, 5)
     print(f"gone {seconds:.3f} s after {begins.__name__}, with OMERO_WEB_SEED={SEED}")
     time.sleep(seconds)
     with packets_are_dropped(variables["ansible_host"]) if how is None else nullcontext():
         if how is not None:
             os.killpg(process.pid, how)
-        wait_until(lambda: not (is_building() or is_changing()), seconds=300)
+        wait_until(lambda: not (is_building() or is_changing()), seconds=1200)
         # Even then, nobody on the host hears of the end of a connection that was lost.
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
