@@ -1,5 +1,6 @@
 """A host of the role as it was released before: today's takes over, goes back to what that one made, and forward."""
 
+import json
 import os
 import subprocess
 
@@ -8,6 +9,8 @@ from conftest import INVENTORY, PROJECT, exhaustive
 
 # Versions of the role that are out there.
 RELEASED = ["e93a96e", pytest.param("347f8d6", marks=exhaustive)]
+# They take no URL for an OMERO.server.
+OLD_WAY = {"omero_web_servers": [{"name": "Stand-in", "host": "localhost"}]}
 # All that today's role has put on the host from which this one starts, but for packages.
 TAKE_AWAY = r"""
 set -eu
@@ -38,7 +41,7 @@ def site_of(tmp_path):
         tree.mkdir()
         subprocess.run(["tar", "--extract", f"--file={tmp_path}/role.tar", f"--directory={tree}"], check=True)
         done = subprocess.run(
-            ["ansible-playbook", "-i", INVENTORY, "playbooks/site.yml"],
+            ["ansible-playbook", "-i", INVENTORY, "playbooks/site.yml", "-e", json.dumps(OLD_WAY)],
             cwd=tree,
             env={**os.environ, "ANSIBLE_CONFIG": f"{tree}/ansible.cfg", "ANSIBLE_FORCE_COLOR": "0"},
             text=True,
