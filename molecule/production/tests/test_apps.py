@@ -38,8 +38,8 @@ print(json.dumps({
 }))
 """
 
-# What makes no sense where other apps are gone.
-WITHOUT_GALLERY = {"omero_web_config": {}, "omero_web_secrets": {}}
+# What makes no sense where other apps are gone, or the public user with them.
+WITHOUT_GALLERY = {"omero_web_config": {}, "omero_web_secrets": {}, "omero_web_image_cache": False}
 
 
 @pytest.fixture(scope="module")

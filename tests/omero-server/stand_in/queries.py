@@ -174,6 +174,18 @@ class Question:
         return [[rlong((project or dataset).owner), self.number(project), rlong(dataset.id)]
                 for dataset in datasets for project in self.world.parents(dataset) or [None]]  # fmt: skip
 
+    @shape(r"select child_o\.id, opl\.parent\.id FROM Dataset child_o ")
+    def parents_of_datasets(self, _):
+        datasets = [dataset for dataset in self.visible("Dataset") if dataset.id in self.parameters["ids"]]
+        return [[rlong(dataset.id), self.number(project)]
+                for dataset in datasets for project in self.world.parents(dataset) or [None]]  # fmt: skip
+
+    @shape(r"select img\.id, dset\.id, pdl\.parent\.id, smp\.well\.id, ")
+    def parents_of_images(self, _):
+        return [[rlong(image.id), self.number(dataset), self.number(project), None, None, None, None]
+                for image in self.images() for dataset in self.world.parents(image) or [None]
+                for project in (self.world.parents(dataset) if dataset else []) or [None]]  # fmt: skip
+
     @staticmethod
     def number(entry):
         return rlong(entry.id) if entry else None
