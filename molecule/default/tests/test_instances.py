@@ -160,7 +160,8 @@ def test_a_change_of_both_at_once(change, first, second, has_logo):
 def test_one_that_is_stopped_and_started(host, first, has_logo, ask):
     before = first()
     host.check_output("systemctl stop omero-web-public.target")
-    assert ask("/webclient/login/", Host=NAME).status == 502
+    # systemd ends the service after the target.
+    wait_until(lambda: ask("/webclient/login/", Host=NAME).status == 502)
     assert not has_logo()
     # As with the host: the target alone is enabled, with what starts the live generation.
     host.check_output("systemctl start omero-web-public.target omero-web-public-boot.service")
