@@ -113,6 +113,8 @@ class Question:
 
     def links(self, select):
         def holds(condition, parent, child):
+            if of_class := re.match(r"(?:ann|ch)\.class = (\w+)$", condition):
+                return child.kind == of_class[1]
             comparison = hql.named(condition)
             if not comparison:
                 raise hql.Unknown(condition)
