@@ -224,7 +224,8 @@ class Host:
             for package in (PACKAGE_CACHE / suite).glob("*.deb"):
                 os.link(package, archives / package.name)
             layers = f"lowerdir={':'.join(map(str, trees))},upperdir={self.upper},workdir={self.directory}/work"
-            run("mount", "-t", "overlay", "overlay", "-o", layers, self.root)
+            # As on a disk, directories can be renamed, those of the trees, too.
+            run("mount", "-t", "overlay", "overlay", "-o", f"{layers},redirect_dir=on", self.root)
         self.provision()
         with locked("addresses"):
             self.remember(index=next(number for number in itertools.count(1) if number not in taken_indexes()))
