@@ -120,8 +120,8 @@ def test_an_archive_whose_pages_fail_never_goes_live(refused, live, login):
 
 
 def test_modes_that_an_archive_brings_count_for_nothing(play, host, basedir, manifest, login, variables):
-    packages = [*variables["omero_web_packages"], "django-redis"]
-    extras = {"omero_web_worker_class": "gevent", "omero_web_threads": 2, "omero_web_packages": packages}
+    packages = [*variables["omero_web_packages"], "django-redis", "futures"]
+    extras = {"omero_web_worker_class": "gevent", "omero_web_packages": packages}
     code, output = play(omero_web_release="5.4.7", **extras)
     assert code == 0, output
     assert manifest()["omero_web"] == "5.4.7"
