@@ -164,9 +164,10 @@ def test_answer_that_does_not_end(start, tls, certificate):
         connection = listening.accept()[0]
         try:
             connection.sendall(start)
-            for _ in range(600):
-                # A header, or the body: more comes before anybody could call it late.
-                connection.sendall(b"x: 1\r\n"[_ % 6:_ % 6 + 1])
+            # A status line without an end, or headers, or the body: more comes before anybody could call it late.
+            letters = b"x: 1\r\n" if start else b"x"
+            for number in range(600):
+                connection.sendall(letters[number % len(letters):][:1])
                 time.sleep(0.1)
         except EnvironmentError:
             pass
