@@ -177,13 +177,25 @@ def test_values_that_do_not_go_together(values, sentence):
     assert list(arguments.problems_of_combinations({**defaults, **values})) == [sentence]
 
 
-@pytest.mark.parametrize("config", [{"omero.web.public.enabled": True}, {"omero.web.public.enabled": "true"}])
-def test_trial_as_the_public_user(config):
+@pytest.mark.parametrize("name", ["omero_web_trial", "omero_web_image_cache"])
+@pytest.mark.parametrize(
+    "values, is_there",
+    [
+        ({}, False),
+        ({"omero_web_config": PUBLIC}, True),
+        ({"omero_web_config": {"omero.web.public.enabled": "true"}}, True),
+        ({"omero_web_config": {"omero.web.public.enabled": 1}}, True),
+        # OMERO.web takes it for false.
+        ({"omero_web_config": {"omero.web.public.enabled": "yes"}}, False),
+        ({"omero_web_apps": [{"package": "some-app", "settings": PUBLIC}]}, True),
+        ({"omero_web_config_purge": False}, True),
+        ({"omero_web_config_purge": False, "omero_web_config": {"omero.web.public.enabled": False}}, False),
+    ],
+)
+def test_what_needs_the_public_user(name, values, is_there):
     defaults = {name: option["default"] for name, option in SPEC.items()}
-    values = {**defaults, "omero_web_trial": True, "omero_web_config": config}
-    assert list(arguments.problems_of_combinations(values)) == []
-    values = {**defaults, "omero_web_trial": True, "omero_web_config_purge": False}
-    assert list(arguments.problems_of_combinations(values)) == []
+    problems = list(arguments.problems_of_combinations({**defaults, name: True, **values}))
+    assert (problems == []) == is_there
 
 
 @pytest.mark.parametrize(

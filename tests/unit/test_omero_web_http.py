@@ -97,6 +97,23 @@ def with_tls(listening, certificate):
     return context.wrap_socket(listening, server_side=True)
 
 
+def one_visit(listening, answer):
+    """Answer one visitor, who may leave while they are answered, and nobody else."""
+    def visit():
+        connection = listening.accept()[0]
+        try:
+            answer(connection)
+        except EnvironmentError:
+            return
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=visit)
+    thread.daemon = True
+    thread.start()
+    return thread
+
+
 def test_answer(place):
     assert get_once(place, "/", NAME, 5) == Answer(200, "OK", 7, None, "/ of " + NAME)
     assert get_once(place, "/odd", NAME, 5).generation == 0
@@ -116,19 +133,12 @@ def test_answer_that_breaks_off(content, length, status):
     listening.bind(("127.0.0.1", 0))
     listening.listen(1)
 
-    def answer():
-        connection = listening.accept()[0]
+    def answer(connection):
         connection.recv(1000)
-        try:
-            connection.sendall(("HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % length).encode("ascii"))
-            connection.sendall(b"x" * content)
-        except EnvironmentError:
-            pass
-        connection.close()
+        connection.sendall(("HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % length).encode("ascii"))
+        connection.sendall(b"x" * content)
 
-    thread = threading.Thread(target=answer)
-    thread.daemon = True
-    thread.start()
+    thread = one_visit(listening, answer)
     reply = ask(Place(listening.getsockname(), False), "GET", "/", NAME, 5)
     assert reply.status == status
     assert len(reply.content) == (min(content, LONGEST) if status else 0)
@@ -160,22 +170,15 @@ def test_answer_that_does_not_end(start, tls, certificate):
     if tls:
         listening = with_tls(listening, certificate)
 
-    def answer():
-        connection = listening.accept()[0]
-        try:
-            connection.sendall(start)
-            # A status line without an end, or headers, or the body: more comes before anybody could call it late.
-            letters = b"x: 1\r\n" if start else b"x"
-            for number in range(600):
-                connection.sendall(letters[number % len(letters):][:1])
-                time.sleep(0.1)
-        except EnvironmentError:
-            pass
-        connection.close()
+    def answer(connection):
+        connection.sendall(start)
+        # A status line without an end, or headers, or the body: more comes before anybody could call it late.
+        letters = b"x: 1\r\n" if start else b"x"
+        for number in range(600):
+            connection.sendall(letters[number % len(letters):][:1])
+            time.sleep(0.1)
 
-    thread = threading.Thread(target=answer)
-    thread.daemon = True
-    thread.start()
+    one_visit(listening, answer)
     answer = get_once(Place(listening.getsockname(), tls), "/", NAME, 0.5)
     assert (answer.status, answer.generation) == (0, 0)
     assert answer.reason == "timed out"

@@ -253,15 +253,23 @@ def problems_of_combinations(values):
             yield "omero_web_tls_certificate is for nginx, and omero_web_nginx is false; give it to your own proxy."
 
 
+def settings_of(values):
+    """The properties that apps and the site give in so many words."""
+    return {**wanted.app_settings(values["omero_web_apps"]), **values["omero_web_config"]}
+
+
+def has_public_user(values):
+    """Tell whether the site has one, or may have: what is not purged may be set on the host. As OMERO reads it."""
+    may_be_there = not boolean(values["omero_web_config_purge"])
+    enabled = settings_of(values).get("omero.web.public.enabled", may_be_there)
+    return str(enabled).strip().lower() in ("true", "1", "t")
+
+
 def problems_of_image_cache(values):
-    settings = {key: value for app in values["omero_web_apps"] for key, value in app.get("settings", {}).items()}
-    settings.update(values["omero_web_config"])
-    cookie = str(settings.get("omero.web.session_cookie_name", "sessionid"))
+    cookie = str(settings_of(values).get("omero.web.session_cookie_name", "sessionid"))
     if not boolean(values["omero_web_nginx"]):
         yield "omero_web_image_cache is for nginx, and omero_web_nginx is false; leave out omero_web_image_cache."
-    # What is not purged may be set on the host.
-    enabled = settings.get("omero.web.public.enabled", not boolean(values["omero_web_config_purge"]))
-    if str(enabled).lower() != "true":
+    if not has_public_user(values):
         yield (
             "omero_web_image_cache is for what everybody may see, and nobody sees anything without logging in; set "
             "omero.web.public.enabled in omero_web_config, or leave out omero_web_image_cache."
@@ -279,7 +287,6 @@ def problems_of_trial(values):
     if bool(user) != bool(password):
         given, missing = ("user", "password") if user else ("password", "user")
         yield f"omero_web_trial_{given} is given and no omero_web_trial_{missing} for it; give both."
-    config = values["omero_web_config"]
     if not boolean(values["omero_web_trial"]):
         return
     longest, most = values["omero_web_timeout"], values["omero_web_trial_timeout"]
@@ -289,9 +296,7 @@ def problems_of_trial(values):
             f"omero_web_trial_timeout is {most} and omero_web_timeout {longest}, which one answer may take; give a "
             "trial more time than that."
         )
-    # Without purge, the live generation may have it.
-    is_public = boolean(config.get("omero.web.public.enabled", False), strict=False)
-    if not user and not is_public and boolean(values["omero_web_config_purge"]):
+    if not user and not has_public_user(values):
         yield (
             "omero_web_trial is true and there is nobody to try as; give omero_web_trial_user and "
             "omero_web_trial_password, or set omero.web.public.enabled in omero_web_config."
