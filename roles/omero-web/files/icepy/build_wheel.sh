@@ -18,15 +18,12 @@ else
 fi
 "$work/venv/bin/pip" install --quiet "$@"
 
-# What every source begins with is compiled once, and takes more room than there may be where this script is.
-cp -R "$here/include" "$work/include"
-ICEPY_HEADER=$work/include/icepy.h
 # Older setuptools hand CFLAGS to the C++ compiler, newer ones CXXFLAGS. gcc 14 makes an error of a
 # declaration that the bundled C preprocessor leaves out; without debug info the wheel shrinks from 17 to 3 MB.
-CFLAGS="-O2 -g0 -Wno-error=implicit-function-declaration -I$work/include -include $ICEPY_HEADER"
+CFLAGS="-O2 -g0 -Wno-error=implicit-function-declaration -I$here/include -include icepy_compat.h"
 CXXFLAGS=$CFLAGS
 PYTHONPATH=$here/fast
-export CFLAGS CXXFLAGS ICEPY_HEADER PYTHONPATH
+export CFLAGS CXXFLAGS PYTHONPATH
 "$work/venv/bin/pip" wheel --no-deps --no-build-isolation --no-binary :all: --wheel-dir "$work/built" "$icepy"
 unset PYTHONPATH
 

@@ -1,25 +1,76 @@
-"""Compile the header that all sources share once, and then the sources side by side: imported by every Python of the
-wheel build."""
+"""Compile the C++ sources of an extension a few at a time: imported by every Python of the wheel build.
+
+Most of the time goes into headers that all sources share; of those that are compiled together they are read once.
+"""
+
+import itertools
+import multiprocessing
 import os
+import re
+from multiprocessing.pool import ThreadPool
 
-from pybind11.setup_helpers import ParallelCompile
+import setuptools  # noqa: F401 - before distutils, which it may bring
 
-ParallelCompile("ICEPY_BUILD_JOBS").install()
+# isort: split
+from distutils.ccompiler import CCompiler
+from distutils.errors import CompileError
 
-import distutils.ccompiler  # noqa: E402 - the one that pybind11 has changed, which may be that of setuptools
+TOGETHER = 8
+# What a compiler takes for them.
+COMPILER_MB = 700
 
-compile_sources = distutils.ccompiler.CCompiler.compile
+
+def free_mb(path="/proc/meminfo"):
+    with open(path) as memory:
+        return int(re.search(r"MemAvailable:\s+(\d+) kB", memory.read()).group(1)) // 1024
 
 
-def compile_header_and_sources(compiler, sources, output_dir=None, macros=None, include_dirs=None, debug=0,
-                               extra_preargs=None, extra_postargs=None, depends=None):  # fmt: skip
-    header = os.environ["ICEPY_HEADER"]
-    _, _, postargs, options, _ = compiler._setup_compile(output_dir, macros, include_dirs, [], depends, extra_postargs)
-    arguments = compiler._get_cc_args(options, debug, extra_preargs) + ["-x", "c++-header"]
-    compiler._compile(header + ".gch", header, ".h", arguments, postargs, options)
-    return compile_sources(
-        compiler, sources, output_dir, macros, include_dirs, debug, extra_preargs, extra_postargs, depends
+def batches_of(sources, size):
+    """Return lists of at most `size` C++ sources of the same directory, and each source of another kind by itself."""
+
+    def kind(source):
+        return os.path.dirname(source), os.path.splitext(source)[1]
+
+    batches = []
+    for (_, ending), group in itertools.groupby(sorted(sorted(sources), key=kind), key=kind):
+        alike, most = list(group), size if ending == ".cpp" else 1
+        batches += [alike[start:start + most] for start in range(0, len(alike), most)]
+    return batches
+
+
+def compile_batch(batch, object_of, compile_source):
+    """Compile sources as one, and where names of theirs are in each other's way, its halves; return the objects."""
+    source = first = batch[0]
+    if len(batch) > 1:
+        source = object_of[first] + ".cpp"
+        with open(source, "w") as together:
+            together.write("".join('#include "%s"\n' % os.path.abspath(one) for one in batch))
+    try:
+        compile_source(object_of[first], source, os.path.splitext(first)[1])
+        return [object_of[first]]
+    except CompileError:
+        if len(batch) == 1:
+            raise
+    middle = len(batch) // 2
+    return [one for half in (batch[:middle], batch[middle:]) for one in compile_batch(half, object_of, compile_source)]
+
+
+def compile_sources(compiler, sources, output_dir=None, macros=None, include_dirs=None, debug=0, extra_preargs=None,
+                    extra_postargs=None, depends=None):  # fmt: skip
+    """Take the place of CCompiler.compile."""
+    _, objects, postargs, options, _ = compiler._setup_compile(
+        output_dir, macros, include_dirs, sources, depends, extra_postargs
     )
+    arguments = compiler._get_cc_args(options, debug, extra_preargs)
+    at_once = max(1, min(multiprocessing.cpu_count(), free_mb() // COMPILER_MB))
+    batches = batches_of(sources, TOGETHER if free_mb() >= COMPILER_MB else 1)
+    object_of = dict(zip(sources, objects))
+
+    def compile_source(target, source, ending):
+        compiler._compile(target, source, ending, arguments, postargs, options)
+
+    compiled = ThreadPool(at_once).map(lambda batch: compile_batch(batch, object_of, compile_source), batches, 1)
+    return list(itertools.chain.from_iterable(compiled))
 
 
-distutils.ccompiler.CCompiler.compile = compile_header_and_sources
+CCompiler.compile = compile_sources
