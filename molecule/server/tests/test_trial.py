@@ -29,9 +29,14 @@ def as_public(as_researcher):
 
 @pytest.fixture
 def log_of(stand_in, host):
-    """Tell what a host has logged since the test began."""
-    start = {on: on.check_output("date +@%s") for on in (stand_in, host)}
-    return lambda on: on.check_output(f"journalctl --no-pager --output=cat --since={start[on]}")
+    """Tell what a host has logged since the test began; the test before it may have ended in the same second."""
+
+    def cursor_of(on):
+        last = on.check_output("journalctl --no-pager --lines=1 --output=cat --show-cursor")
+        return last.rpartition("-- cursor: ")[2]
+
+    start = {on: cursor_of(on) for on in (stand_in, host)}
+    return lambda on: on.check_output("journalctl --no-pager --output=cat --after-cursor=%s", start[on])
 
 
 @pytest.fixture
