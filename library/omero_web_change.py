@@ -123,6 +123,7 @@ options:
         the destination by path; V(sessions), the name of a directory below C(var/sessions); V(configuration) with
         C(settings), C(secrets), C(append) and C(purge) as M(omero_config) has them, C(from), the number of the
         generation whose configuration is to be changed, and C(digest), which is kept beside the file; and V(manifest).
+      - Or V(copy_of), the number of the generation that it is made like, and V(manifest).
       - It is never shown or logged. Given as the text of a JSON dictionary, it is one value to Ansible, which otherwise
         masks whatever looks like any of its numbers and words where it logs the other options.
     type: dict
@@ -515,10 +516,13 @@ class Transaction(object):
     def write_generation(self):
         gid = id_of_group(self.params["group"])
         self.generation.make_directories(gid)
-        self.generation.make_links(self.make.get("links") or {})
-        self.make_sessions()
-        self.generation.configure(self.make.get("configuration") or {}, gid)
-        self.generation.write_files(self.make.get("files") or {})
+        if self.make.get("copy_of"):
+            self.generation.copy(Generation(self.host, self.basedir, self.make["copy_of"]), self.name)
+        else:
+            self.generation.make_links(self.make.get("links") or {})
+            self.make_sessions()
+            self.generation.configure(self.make.get("configuration") or {}, gid)
+            self.generation.write_files(self.make.get("files") or {})
         self.changed = True
 
     def make_sessions(self):
@@ -745,6 +749,8 @@ class Transaction(object):
             self.answer_under_both_prefixes()
             self.bring_nginx_up_to_date()
         self.step = "start"
+        if self.systemd.state(self.service) == "deactivating":
+            self.systemd.stop(self.service)  # Which waits: it cannot start before its last request is finished.
         self.start(self.service, began)
         if is_new:
             self.bring_nginx_up_to_date()

@@ -9,7 +9,9 @@ import grp
 import hashlib
 import os
 import pwd
+import re
 import shutil
+import stat
 import tempfile
 from contextlib import contextmanager
 
@@ -17,6 +19,7 @@ from ansible.module_utils.common.text.converters import to_bytes, to_native
 from ansible.module_utils.omero_config import ConfigError
 from ansible.module_utils.omero_config_write import evaluate, problems_of, problems_of_evaluation
 from ansible.module_utils.omero_web_host import (
+    ACTIVATED,
     FAILED,
     MANIFEST,
     Problem,
@@ -72,6 +75,25 @@ class Generation(object):
         for path in sorted(links):
             self._make_parents(path)
             os.symlink(to_native(links[path]), self.path(path))
+
+    def copy(self, other, name):
+        """Become what another generation is, one that the service cannot write to, but for where the number is."""
+        where = r"((?:/run/|RuntimeDirectory=){0}(?:-probe)?-|Service={0}@){1}\b".format(re.escape(name), other.number)
+
+        def renumbered(content):
+            return re.sub(where.encode("ascii"), br"\g<1>" + str(self.number).encode("ascii"), content)
+
+        for directory, below, files in os.walk(other.directory):
+            for entry in below + files:
+                source = os.path.join(directory, entry)
+                path = os.path.relpath(source, other.directory)
+                if os.path.islink(source):
+                    os.symlink(renumbered(to_bytes(os.readlink(source))), to_bytes(self.path(path)))
+                elif entry in below:
+                    self._make_parents(path + "/.")
+                elif path not in (MANIFEST, FAILED, ACTIVATED):
+                    found = os.lstat(source)
+                    write(self.path(path), renumbered(read(source)), stat.S_IMODE(found.st_mode), gid=found.st_gid)
 
     def _make_parents(self, name):
         parts = to_native(name).split("/")

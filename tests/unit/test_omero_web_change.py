@@ -49,6 +49,7 @@ class World(Commands, omero_web_change.Host):
         omero_web_change.Host.__init__(self, str(root))
         self.log = []
         self.active, self.enabled = set(), set()
+        self.finishing = set()  # services that end once they have finished their requests
         self.open = {}  # what systemd listens on, by socket
         self.strangers = []
         self.status = {}  # what a generation answers, 200 if nothing is said
@@ -112,17 +113,18 @@ class World(Commands, omero_web_change.Host):
                 self.enabled.discard(name)
 
     def matching(self, pattern):
-        return sorted(fnmatch.filter(self.active, pattern)) if "*" in pattern else [pattern]
+        return sorted(fnmatch.filter(self.active | self.finishing, pattern)) if "*" in pattern else [pattern]
 
     def shown(self, name):
         exists = os.path.exists(self.path("/etc/systemd/system", name)) or name == "nginx.service"
         return "Id=%s\nActiveState=%s\nUnitFileState=%s\nListen=%s" % (
             name,
-            "active" if name in self.active else "inactive",
+            "deactivating" if name in self.finishing else "active" if name in self.active else "inactive",
             "enabled" if name in self.enabled else "disabled" if exists else "",
             "%s (Stream)" % self.open[name] if name in self.open else "")
 
     def start(self, name):
+        assert name not in self.finishing, "it would wait"
         if name.endswith(".socket") and name not in self.active:
             host, port = self.unit(name)["ListenStream"].rsplit(":", 1)
             for other, other_port in (address.rsplit(":", 1) for address in self.open.values()):
@@ -136,6 +138,7 @@ class World(Commands, omero_web_change.Host):
 
     def stop(self, name):
         self.active.discard(name)
+        self.finishing.discard(name)
         self.open.pop(name, None)
 
     def unit(self, name):
@@ -466,6 +469,54 @@ def test_rollback(live):
     assert live.change(live.params(1, make=None))["changed"]
     live.serves(1)
     assert live.link("previous") == "generations/2"
+
+
+RUNS_AT = u"""RuntimeDirectory=omero-web-1
+Environment=OMERO_TMPDIR=/run/omero-web-1
+ExecStart=gunicorn --bind unix:/run/omero-web-probe-1/probe.sock --keep-alive 1
+Sockets=omero-web.socket
+"""
+
+
+def test_rollback_to_a_copy_of_one_that_finishes_requests(world):
+    params = world.params(1)
+    params["make"]["files"]["omero-web.service"]["content"] = RUNS_AT
+    params["make"]["links"]["var/django.pid"] = u"/run/omero-web-1/django.pid"
+    # Names that only look as if the number were in them.
+    params["make"]["files"]["nginx.conf"]["content"] = u"server_name omero-web-1 omero-web-1.example.org;"
+    assert not world.change(params).get("failed")
+    world.make(2)
+    world.finishing.add("omero-web@1.service")
+    manifest = {"generation": 3, "previous": 2}
+    assert world.change(world.params(3, make={"copy_of": 1, "manifest": manifest}))["changed"]
+    world.serves(3)
+    assert "omero-web@1.service" in world.finishing
+    first, third = (BASEDIR + "/generations/%d/" % number for number in (1, 3))
+    for name in "gunicorn.conf.py", "nginx.conf", "tls.pem", "probe.service", "etc/grid/config.xml", "config.digest":
+        assert world.content(third + name) == world.content(first + name)
+        assert attributes(world.path(third, name)) == attributes(world.path(first, name))
+    assert attributes(world.path(third, "var")) == attributes(world.path(first, "var"))
+    assert world.content(third + "omero-web.service") == RUNS_AT.replace("web-1", "web-3").replace("probe-1", "probe-3")
+    assert "Service=omero-web@3.service" in world.content(third + "omero-web.socket")
+    made = json.loads(world.content(third + "manifest"))
+    assert (made["generation"], made["previous"], made["made_by"]) == (3, 2, "a test on here")
+    links = {name: os.readlink(world.path(third, name)) for name in ("release", "var/log", "var/django.pid")}
+    assert links == {"release": "../../releases/r1", "var/log": "../../../var/log",
+                     "var/django.pid": "/run/omero-web-3/django.pid"}
+    assert sorted(os.listdir(world.path(third))) == sorted(os.listdir(world.path(first)))
+
+
+def attributes(path):
+    found = os.lstat(path)
+    return found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)
+
+
+def test_rollback_waits_for_one_that_cannot_be_copied(live):
+    live.make(2)
+    live.finishing.add("omero-web@1.service")
+    assert not live.change(live.params(1, make=None)).get("failed")
+    assert live.position("stop omero-web@1.service") < live.position("start omero-web@1.service")
+    live.serves(1)
 
 
 def test_rollback_to_one_that_failed(live):

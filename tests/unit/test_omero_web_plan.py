@@ -137,6 +137,8 @@ class Host:
         self.generations, self.releases = {}, {}
         self.current = self.previous = 0
         self.active, self.enabled, self.packages, self.strayed = set(), set(), set(), {"/usr/local/bin/omero"}
+        # Those that end have requests to finish, as long as users download something.
+        self.finishing, self.has_downloads = set(), False
         self.answers = True
 
     def look(self, configuration):
@@ -144,10 +146,10 @@ class Host:
         known = ("number", "release", "address", "files", "failed", "activated", "manifest")
         live = self.generations.get(self.current, {})
         units = {unit: {"active": "inactive", "enabled": "static", "listen": ""} for unit in ("nginx.service",)}
-        for unit in self.active | self.enabled:
+        for unit in self.active | self.enabled | self.finishing:
             listen = self.listening.get(unit, "") if hasattr(self, "listening") else ""
             units[unit] = {
-                "active": "active" if unit in self.active else "inactive",
+                "active": {unit in self.finishing: "deactivating", unit in self.active: "active"}.get(True, "inactive"),
                 "enabled": "enabled" if unit in self.enabled else "static",
                 "listen": listen,
             }
@@ -187,9 +189,15 @@ class Host:
     def serving(self):
         return {number for number in self.generations if f"{self.name}@{number}.service" in self.active}
 
+    def downloads(self, has_downloads):
+        """Users begin to download something, or have all of it."""
+        self.has_downloads = has_downloads
+        if not has_downloads:
+            self.finishing.clear()
+
     def boot(self):
         """Only the target and nginx are enabled; the boot unit starts what the link says."""
-        self.active = set(self.enabled)
+        self.active, self.finishing = set(self.enabled), set()
         if self.current and f"{self.name}-boot.service" in self.enabled:
             live = self.generations[self.current]
             self.active |= {f"{self.name}@{self.current}.service", live["socket"]}
@@ -222,6 +230,8 @@ class Host:
                    "activated": False, "manifest": {}, "configuration": None, "socket": target["socket"]}  # fmt: skip
             self.generations[number] = one
             tick()
+            if "copy_of" in todo["make"]:
+                configuration = self.generations[todo["make"]["copy_of"]]["configuration"]
             one.update(configuration=configuration, address=target["address"], files=["omero-web.socket"])
             tick()
             one["manifest"] = todo["make"]["manifest"]
@@ -238,6 +248,7 @@ class Host:
             top, service = f"{self.name}.target", f"{self.name}@{number}.service"
             self.enabled |= {top, f"{self.name}-boot.service", "nginx.service"}
             for unit in (top, target["socket"], "nginx.service", service):
+                assert unit not in self.finishing, "it would start after its last request"
                 self.active.add(unit)
                 tick()
             self.current = number
@@ -247,6 +258,8 @@ class Host:
             keep = {top, "nginx.service", target["socket"], service}
             for unit in sorted(self.active - keep):
                 self.active.discard(unit)
+                if self.has_downloads and "@" in unit:
+                    self.finishing.add(unit)
                 tick()
         for gone in todo["remove"]["generations"]:
             del self.generations[gone]
@@ -402,6 +415,7 @@ EVENTS = st.lists(
         st.tuples(st.just("move"), st.sampled_from([4080, 4090, 4091]), COUNT, st.booleans()),
         st.tuples(st.just("go back"), st.integers(0, 9), COUNT, st.just(False)),
         st.tuples(st.just("boot"), st.just(0), st.just(0), st.just(False)),
+        st.tuples(st.just("download"), st.just(0), st.just(0), st.booleans()),
         st.tuples(st.just("lose a manifest"), st.integers(0, 9), st.just(0), st.just(False)),
     ),
     max_size=12,
@@ -423,6 +437,8 @@ def happens(site, event):
         site.go_back(actions, value)
     elif kind == "boot":
         site.machine.boot()
+    elif kind == "download":
+        site.machine.downloads(breaks)
     elif value in site.machine.generations:
         # A file that a power cut has emptied.
         site.machine.generations[value]["manifest"] = {}
@@ -433,6 +449,7 @@ def test_after_whatever_happened_one_run_is_enough(name, events):
     site = Site(name)
     for event in events:
         happens(site, event)
+    site.machine.downloads(False)
     ran_on = site.machine.serving()
     site.run()
     planned, _ = site.plan()
@@ -456,6 +473,7 @@ def test_there_and_back_again(name, events):
     site = Site(name)
     for event in events:
         happens(site, event)
+    site.machine.downloads(False)
     site.run()
     first = copy.deepcopy(site.machine.generations[site.machine.current])
     site.configuration += 10
@@ -465,6 +483,30 @@ def test_there_and_back_again(name, events):
     assert site.machine.generations[site.machine.current] == first
     assert site.go_back(generation=second)
     assert site.machine.current == second
+
+
+@given(NAMES, EVENTS)
+def test_there_and_back_again_while_users_download(name, events):
+    """What still finishes requests is made anew, so that no rollback waits for a download."""
+    site = Site(name)
+    for event in events:
+        happens(site, event)
+    site.run()
+    site.machine.downloads(True)
+    before = site.machine.generations[site.machine.current]
+    site.configuration += 10
+    site.run()
+    after = site.machine.generations[site.machine.current]
+    assert site.go_back()
+    copied = site.machine.generations[site.machine.current]
+    for key in "release", "configuration", "address", "socket":
+        assert copied[key] == before[key]
+    assert copied["manifest"]["parts"] == before["manifest"]["parts"]
+    assert copied["number"] > after["number"] == copied["manifest"]["previous"]
+    # And on, for generation `after` finishes requests, too.
+    assert site.go_back()
+    assert site.machine.generations[site.machine.current]["configuration"] == after["configuration"]
+    assert before["number"] in planning.running(site.machine.look(0), name)
 
 
 # --- one decision at a time -------------------------------------------------------------------------------------------
@@ -750,6 +792,26 @@ def test_rollback_says_who_serves_where_that_is_not_the_live_generation():
     ):
         says = planning.plan_rollback({**look, "answer": {**answer, "generation": answered}}, wanted())["says"]
         assert says == [f"go back from generation 2 to generation 1{words}"]
+
+
+def test_rollback_to_one_that_finishes_requests_makes_it_anew():
+    look = with_unit("omero-web@1.service", active="deactivating")
+    look["generations"][0]["manifest"] |= {"made": "2026-11-26", "made_by": "somebody"}
+    planned = planning.plan_rollback(look, wanted())
+    assert planned["says"] == [
+        "go back from generation 2 to generation 1, made anew as generation 3 while that finishes requests"
+    ]
+    change, manifest = planned["change"], planned["change"]["make"]["manifest"]
+    assert planned["generation"] == change["target"]["number"] == manifest["generation"] == 3
+    assert change["make"]["copy_of"] == 1
+    assert change["target"]["installed"]["omero-web.service"] == "/etc/systemd/system/omero-web@3.service"
+    assert manifest["installed"] == change["target"]["installed"]
+    assert manifest["previous"] == 2
+    assert not {"made", "made_by", "failed"} & set(manifest)
+    assert change["trial"]
+    # One whose files the service may have changed is never read by root: it is waited for.
+    look["generations"][0]["manifest"]["schema"] = 1
+    assert planning.plan_rollback(look, wanted())["change"]["make"] is None
 
 
 def test_rollback_runs_a_generation_as_its_manifest_says():

@@ -101,6 +101,8 @@ class ActionModule(wanted.RoleAction):
 
     def _made(self, make, planned):
         """Return what the generation is made of, contents and secrets included."""
+        if "copy_of" in make:
+            return make
         site, number = self.checked, planned["generation"]
         contents = self.generation_contents(planned)
         if planned["leaves"] and site["has_nginx"]:

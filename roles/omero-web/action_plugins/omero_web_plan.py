@@ -188,11 +188,26 @@ def target_of_manifest(look, number, wanted):
     return target_of(number, {**wanted, "target": {**wanted["target"], **told}, "nginx_files": files})
 
 
+def twin_of(look, target, manifest, name):
+    """Return how a generation is run that is made like one that is there, and what it is made of."""
+    number = max(numbers(look)) + 1
+    service = f"/etc/systemd/system/{unit_of(name, number)}"
+    target = {**target, "number": number, "installed": {**target["installed"], "omero-web.service": service}}
+    of_its_own = {"generation": number, "previous": look["current"], "installed": target["installed"]}
+    known = {key: value for key, value in manifest.items() if key not in ("made", "made_by", "failed")}
+    return target, {"copy_of": manifest["generation"], "manifest": {**known, **of_its_own}}
+
+
 def running(look, name):
     """Return the numbers of generations that run, start or stop."""
     pattern = re.compile(rf"{re.escape(name)}@(\d+)\.service")
     units = ((pattern.fullmatch(unit), state["active"]) for unit, state in look["units"].items())
     return {int(found[1]) for found, active in units if found and active not in ("inactive", "failed")}
+
+
+def finishes_requests(look, name, number):
+    """Tell whether a generation is about to end, which may take as long as a download; it cannot start before."""
+    return look["units"].get(unit_of(name, number), {}).get("active") == "deactivating"
 
 
 def trials(look, name):
@@ -443,7 +458,7 @@ def plan(look, wanted, release):
     }
     steps = [step for step, sentences in says.items() if sentences]
     check_disk(look, wanted, steps, is_new)
-    make = manifest_of(target, live["number"], wanted) if is_new else None
+    make = made_of(target, live["number"], wanted) if is_new else None
     return {
         "steps": steps,
         "says": [sentence for step in steps for sentence in says[step]],
@@ -462,9 +477,13 @@ def plan_rollback(look, wanted):
     number = wanted["generation"] or live["manifest"].get("previous", 0)
     found = generation(look, number)
     check_rollback(look, wanted, live, found)
-    target = target_of_manifest(look, number, wanted)
+    target, make = target_of_manifest(look, number, wanted), None
+    anew = ""
+    if finishes_requests(look, wanted["name"], number) and found["manifest"].get("schema") == SCHEMA:
+        target, make = twin_of(look, target, found["manifest"], wanted["name"])
+        anew = f", made anew as generation {target['number']} while that finishes requests"
     steps = ["change"]
-    check_disk(look, wanted, steps, is_new=False)
+    check_disk(look, wanted, steps, is_new=make is not None)
     nothing = {"generations": [], "releases": [], "sessions": [], "wheels": [], "units": []}
     others = sorted(running(look, wanted["name"]) - {live["number"], number})
     answered = look["answer"]["generation"]
@@ -474,13 +493,13 @@ def plan_rollback(look, wanted):
     return {
         "steps": steps,
         "says": [
-            *says_of_user(wanted, number),
-            f"go back from generation {live['number']} to generation {number}{already}{beside}",
+            *says_of_user(wanted, target["number"]),
+            f"go back from generation {live['number']} to generation {number}{anew}{already}{beside}",
         ],
-        "generation": number,
+        "generation": target["number"],
         "live": live["number"],
         "host": {},
-        "change": change(look, wanted, found["release"], target, None, True, nothing),
+        "change": change(look, wanted, found["release"], target, make, True, nothing),
         "problem": "",
     }
 
@@ -600,22 +619,32 @@ def manifest_of(target, previous, wanted):
     }
 
 
-def change(look, wanted, release, target, manifest, hands_over, remove):
+def made_of(target, live, wanted):
+    """Return what a new generation is made of, but for the contents of files, and secrets."""
+    return {
+        "links": wanted["links"],
+        "sessions": wanted["sessions"],
+        "from": 0 if wanted["purge"] else live,
+        "manifest": manifest_of(target, live, wanted),
+    }
+
+
+def change(look, wanted, release, target, make, hands_over, remove):
     """Return what omero_web_change does as a whole, but for the contents of files, and secrets."""
     live, number = look["current"], target["number"]
     # Where somebody removed the link, users go back to what runs.
     serving = live or max(running(look, wanted["name"]) - {number}, default=0)
     files = target_of_manifest(look, serving, wanted)["installed"]
-    make = {"links": wanted["links"], "sessions": wanted["sessions"], "from": 0 if wanted["purge"] else live}
+    manifest = make["manifest"] if make else generation(look, number)["manifest"]
     return {
         "release": release,
         "seen": {"current": live, "generations": [one["number"] for one in look["generations"]]},
         "target": target,
         "fallback": {"number": serving, "installed": files} if serving else {"number": 0},
-        "make": {**make, "manifest": manifest} if manifest else None,
+        "make": make,
         # Those of its own apps. Generations of older versions of the role have none but what every site has.
-        "pages": (manifest or generation(look, number)["manifest"]).get("pages", {}),
-        "trial": wanted["start"] and (manifest is not None or number != live),
+        "pages": manifest.get("pages", {}),
+        "trial": wanted["start"] and (make is not None or number != live),
         "hand_over": hands_over,
         "remove": remove,
     }

@@ -547,9 +547,6 @@ def wanted_of_rollback(site, constants, host):
         **wanted_by_all(site, constants, host),
         "generation": int(variables["omero_web_generation"]),
         "to_failed": boolean(variables["omero_web_rollback_to_failed"]),
-        "links": {},
-        "sessions": "",
-        "purge": True,
         "target": {**target_of_site(site, constants, host, socket=""), "address": ""},
     }
 
