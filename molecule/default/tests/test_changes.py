@@ -101,6 +101,22 @@ def test_going_back_and_forward(play, refused, live, login, load):
     assert live() == before + 1
 
 
+def test_going_back_does_not_wait_for_downloads(play, live, login, load):
+    before = live()
+    with load("going back at once") as users:
+        code, output = play(omero_web_config={"omero.web.ping_interval": 62345})
+        assert code == 0, output
+        code, output = play("playbooks/rollback.yml")
+    assert code == 0, output
+    assert_nobody_noticed(users)
+    words = f"generation {before}, made anew as generation {before + 2} while that finishes requests"
+    assert f"go back from generation {before + 1} to {words}" in output
+    assert live() == before + 2
+    assert login().status == 200
+    code, output = play("playbooks/site.yml", "--check")
+    assert "changed=0" in output, "it is what the variables want, as the one that it was made like"
+
+
 @pytest.mark.parametrize("prefix, former", [("/omero", ""), ("", "/omero")])
 def test_a_prefix_moves_the_site(play, ask, load, prefix, former):
     with load(f"the prefix '{prefix}' in place of '{former}'", prefix=former) as users:
