@@ -197,7 +197,15 @@ def remove_tree(path):
     leftover = os.path.join(directory, REMOVING + name)
     if os.path.lexists(leftover):
         sweep(directory)
-    os.rename(path, leftover)
+    try:
+        os.rename(path, leftover)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # What came with the image of a container cannot be renamed: without a manifest, it is incomplete as well.
+        leftover = path
+        for manifest in MANIFEST, FAILED:
+            remove_file(os.path.join(path, manifest))
     sync_directory(directory)
     _delete(leftover)
 

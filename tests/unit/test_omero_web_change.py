@@ -5,6 +5,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import errno
 import fcntl
 import fnmatch
 import grp
@@ -1171,6 +1172,23 @@ def test_what_cannot_be_removed(tmp_path, monkeypatch):
     (tmp_path / "7").mkdir()
     with pytest.raises(omero_web_host.Problem, match="cannot be removed: no luck"):
         omero_web_host.remove_tree(str(tmp_path / "7"))
+
+
+def test_what_cannot_be_renamed_is_removed(tmp_path, monkeypatch):
+    (tmp_path / "7" / "etc").mkdir(parents=True)
+    (tmp_path / "7" / "manifest").write_text(u"{}")
+    left = []
+
+    def rename(*dummy):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    def delete(path):
+        left.append((os.path.basename(path), os.listdir(path)))
+
+    monkeypatch.setattr(omero_web_host.os, "rename", rename)
+    monkeypatch.setattr(omero_web_host, "_delete", delete)
+    omero_web_host.remove_tree(str(tmp_path / "7"))
+    assert left == [("7", ["etc"])], "nothing that is cut off here looks complete"
 
 
 def test_a_command_whose_output_somebody_keeps_open(tmp_path):
