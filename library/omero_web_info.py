@@ -252,6 +252,11 @@ nginx:
   type: str
   returned: always
   sample: 1.22.1
+hold:
+  description: Why the site is to stay as it is, by the first line of the file C(hold) in O(basedir); empty without one.
+  type: str
+  returned: always
+  sample: course until Friday
 ipv6:
   description: Whether the host has IPv6.
   type: bool
@@ -304,6 +309,8 @@ DIGEST = "config.digest"
 LOGIN_PAGE = "/webclient/login/"
 # Python 2.7 has no name for it.
 ST_RDONLY = 1
+# Of a sentence.
+LONGEST_HOLD = 200
 
 
 def read(*path):
@@ -415,6 +422,11 @@ def shared(basedir):
     misplaced = dict((os.path.join(basedir, path), what) for path, what in ours.items() if what != wanted[path])
     sessions = [path for path, what in ours.items() if os.path.dirname(path) == "var/sessions" and what == wanted[path]]
     return sorted(os.path.basename(path) for path in sessions), misplaced
+
+
+def hold(basedir):
+    """Return why somebody on the host wants it to stay as it is."""
+    return read(basedir, "hold").strip().partition("\n")[0][:LONGEST_HOLD]
 
 
 def services(directory=UNITS):
@@ -611,6 +623,7 @@ def look(module):
         else {"status": 0, "generation": 0, "message": "no generation is live"},
         systemd=commands.systemd(),
         nginx=commands.nginx(),
+        hold=hold(basedir),
         ipv6=os.path.exists("/proc/net/if_inet6"),
         selinux=commands.selinux(),
         booleans_off=commands.booleans_off(module.params["booleans"]),

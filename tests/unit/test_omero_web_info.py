@@ -404,3 +404,11 @@ def test_host_without_selinux_and_firewalld(monkeypatch):
     assert commands.selinux() == "disabled"
     assert commands.booleans_off(["httpd_can_network_relay"]) == []
     assert commands.closed_ports(["80/tcp"]) == []
+
+
+def test_why_a_host_is_on_hold_is_one_line(tmp_path):
+    assert info.hold(str(tmp_path)) == ""
+    plant(tmp_path, {"hold": "\n course until Friday\nask Ann\n"})
+    assert info.hold(str(tmp_path)) == "course until Friday"
+    plant(tmp_path, {"hold": "x" * 1000})
+    assert len(info.hold(str(tmp_path))) == 200

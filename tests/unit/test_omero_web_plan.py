@@ -168,6 +168,7 @@ class Host:
             "selinux": "disabled",
             "booleans_off": [],
             "closed_ports": [],
+            "hold": "",
             "current": self.current,
             "previous": self.previous,
             "generations": [{key: one[key] for key in known} for one in complete],
@@ -277,6 +278,8 @@ def wanted(**differences):
         "host": "web-1",
         "start": True,
         "keep": 3,
+        "hold": "",
+        "despite_hold": False,
         "minimum_free_mb": 1500,
         "packages": ["nginx"],
         "gone_repositories": [],
@@ -755,6 +758,23 @@ def listening(*sockets):
 def test_socket_of_an_address(address, sockets, socket):
     look = {"current": 0, "generations": [], "unfinished": {"generations": []}, "units": listening(*sockets)}
     assert planning.socket_of("omero-web", look, address) == socket
+
+
+@pytest.mark.parametrize(
+    "on_host, variable, sentence",
+    [
+        ("", "course until Friday", "web-1 is on hold: course until Friday .omero_web_hold.; --check shows"),
+        ("a talk", "", "web-1 is on hold: a talk ./opt/omero/web/hold there.; .* Nothing has changed"),
+    ],
+)
+def test_a_site_that_is_on_hold_stays_as_it_is(on_host, variable, sentence):
+    look = converged(hold=on_host)
+    assert planned(look, hold=variable)["steps"] == []
+    due = {**look, "configuration_is_wanted": False}
+    with pytest.raises(planning.Refusal, match=sentence):
+        planned(due, hold=variable)
+    assert planned(due, hold=variable, despite_hold=True)["steps"] == ["change"]
+    assert planning.plan_rollback(look, wanted(hold=variable))["steps"] == ["change"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a run of the playbook does to a host that runs OMERO.web already, and what it refuses to do."""
 
 import json
+import time
 
 import pytest
 from conftest import fault
@@ -115,6 +116,29 @@ def test_going_back_does_not_wait_for_downloads(play, live, login, load):
     assert login().status == 200
     code, output = play("playbooks/site.yml", "--check")
     assert "changed=0" in output, "it is what the variables want, as the one that it was made like"
+
+
+@pytest.fixture
+def on_hold(host, basedir):
+    host.check_output("echo course until Friday > %s/hold", basedir)
+    yield
+    host.check_output("rm %s/hold", basedir)
+
+
+def test_a_site_that_is_on_hold_stays_as_it_is(play, refused, live, on_hold):
+    before = live()
+    code, output = play()
+    assert code == 0, output
+    due = {"omero_web_config": {"omero.web.ping_interval": int(time.time())}}
+    refused("default-bookworm is on hold: course until Friday (/opt/omero/web/hold there)", **due)
+    refused("default-bookworm is on hold: a talk (omero_web_hold)", omero_web_hold="a talk", **due)
+    assert live() == before
+    code, output = play("playbooks/site.yml", "--check", **due)
+    assert code == 0, output
+    assert f"make generation {before + 1}" in output
+    code, output = play(omero_web_despite_hold=True, **due)
+    assert code == 0, output
+    assert live() == before + 1
 
 
 @pytest.mark.parametrize("prefix, former", [("/omero", ""), ("", "/omero")])

@@ -457,6 +457,7 @@ def plan(look, wanted, release):
         "change": says_of_change(look, wanted, number, is_new, hands_over) + says_of_removals(remove),
     }
     steps = [step for step, sentences in says.items() if sentences]
+    refuse_what_is_on_hold(look, wanted, steps)
     check_disk(look, wanted, steps, is_new)
     make = made_of(target, live["number"], wanted) if is_new else None
     return {
@@ -529,6 +530,17 @@ def has_strayed(look, wanted, target):
     """Tell whether the host differs from what its live generation wants."""
     is_complete = generation(look, target["number"])["activated"] and not look["astray"]
     return not is_complete or has_default_site(look, wanted) or bool(unsettled_units(look, wanted, target))
+
+
+def refuse_what_is_on_hold(look, wanted, steps):
+    """Refuse to change a site that somebody wants to stay as it is. A run with nothing to do does not mind."""
+    why = wanted["hold"] or look["hold"]
+    if steps and why and not wanted["despite_hold"]:
+        where = "omero_web_hold" if wanted["hold"] else f"{wanted['basedir']}/hold there"
+        raise Refusal(
+            f"{wanted['host']} is on hold: {why} ({where}); --check shows what is due, and "
+            "-e omero_web_despite_hold=true does it all the same. Nothing has changed."
+        )
 
 
 def check_disk(look, wanted, steps, is_new):
@@ -709,6 +721,7 @@ class ActionModule(site_wants.RoleAction):
         known["release"] = named_release(look, release, definition, order)
         known["socket"] = socket_of(order["name"], look, site["address"])
         wanted = site_wants.wanted_of(site, self.constants, known)
+        wanted["despite_hold"] |= self._task.check_mode
         wanted["contents"] = {file["path"]: self.rendered(file["src"], {}, known) for file in site["files"]}
         wanted["parts"] = site_wants.parts_of(site, self.generation_contents(known), known["release"], look)
         return {**known, **plan(look, wanted, known["release"])}

@@ -561,6 +561,8 @@ def wanted_of(site, constants, known):
     return {
         **wanted_by_all(site, constants, known),
         "keep": int(variables["omero_web_keep_generations"]),
+        "hold": variables["omero_web_hold"],
+        "despite_hold": boolean(variables["omero_web_despite_hold"]),
         # The host
         "packages": [
             *system["packages"],
