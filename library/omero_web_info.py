@@ -217,11 +217,17 @@ astray:
   elements: str
   returned: always
 units:
-  description: C(active) state, C(enabled) state and C(listen) addresses of OMERO.web's loaded units and of O(units),
-    as C(systemctl show) has them.
+  description: C(active) state, C(enabled) state, C(listen) addresses and C(control_group) of OMERO.web's loaded units
+    and of O(units), as C(systemctl show) has them.
   type: dict
   returned: always
-  sample: {omero-web.socket: {active: active, enabled: enabled, listen: 127.0.0.1:4080}}
+  sample: {omero-web.socket: {active: active, enabled: enabled, listen: 127.0.0.1:4080, control_group: ""}}
+runs_deleted_files:
+  description:
+    - Whether processes of the live generation's unit have mapped files of releases that are deleted. What these failed
+      to load meanwhile, they do not load again, even where the release has been built again.
+  type: bool
+  returned: always
 configuration_is_wanted:
   description: Whether the live generation was configured as O(configuration) says, and is so still.
   type: bool
@@ -281,6 +287,7 @@ import stat
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.text.converters import to_bytes
 from ansible.module_utils.facts.system.distribution import DistributionFactCollector
 from ansible.module_utils.facts.system.platform import PlatformFactCollector
 from ansible.module_utils.facts.system.python import PythonFactCollector
@@ -305,6 +312,8 @@ A_LINK = "a link"
 ANOTHER = "neither a file nor a directory"
 # The unit of a generation, of whichever instance.
 GENERATION_UNIT = re.compile(r"(omero-web(?:-[a-z][a-z0-9]*)?)@([1-9][0-9]*)\.service\Z")
+# Where systemd has its control groups: by version 2 alone, by version 1, by version 2 beside version 1.
+HIERARCHIES = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified")
 DIGEST = "config.digest"
 LOGIN_PAGE = "/webclient/login/"
 # Python 2.7 has no name for it.
@@ -477,6 +486,28 @@ def is_configured(directory, wanted):
     return bool(wanted) and made == {"wanted": wanted, "file": sha256(os.path.join(directory, "etc/grid/config.xml"))}
 
 
+def runs_deleted_files(group, basedir, hierarchies=HIERARCHIES):
+    """Tell whether a process in a control group has mapped files of releases that are deleted."""
+    releases = to_bytes(os.path.realpath(os.path.join(basedir, "releases")) + "/")
+    return any(has_mapped_deleted(pid, releases) for pid in processes(group, hierarchies))
+
+
+def processes(group, hierarchies):
+    """Return the ids of the processes in a control group. A unit that does not run has no group, and none of them."""
+    return set(pid for top in hierarchies if group for pid in read(top + group, "cgroup.procs").split())
+
+
+def has_mapped_deleted(pid, beginning):
+    """Tell whether a process has mapped deleted files with such a beginning of their paths; none if it has ended."""
+    try:
+        with open("/proc/%s/maps" % pid, "rb") as maps:
+            # Line by line, for the service can have as many as it likes. The path is last, for it may have spaces.
+            return any(path.startswith(beginning) and path.endswith(b" (deleted)\n")
+                       for line in maps for path in line.split(None, 5)[5:])
+    except IOError:
+        return False
+
+
 def file_system(path):
     """Return the free bytes where the path is or would be made, and whether that is read-only."""
     path = os.path.abspath(path)
@@ -538,7 +569,8 @@ class Commands(object):
 
     def units(self, names):
         """Return the states of loaded units; patterns match loaded units only."""
-        code, output = self.run("systemctl", "show", "--property=Id,ActiveState,UnitFileState,Listen", *names)
+        properties = "--property=Id,ActiveState,UnitFileState,Listen,ControlGroup"
+        code, output = self.run("systemctl", "show", properties, *names)
         states = {}
         for block in re.split(r"\n\n+", output.strip()) if code == 0 else []:
             unit = dict(line.split("=", 1) for line in block.splitlines())
@@ -549,6 +581,8 @@ class Commands(object):
                     "active": unit["ActiveState"],
                     "enabled": unit["UnitFileState"],
                     "listen": listen.split(" ")[0],
+                    # CentOS 7 escapes the backslash of system-omero\x2dweb.slice once more.
+                    "control_group": unit.get("ControlGroup", "").replace("\\x5c", "\\"),
                 }
         return states
 
@@ -591,8 +625,9 @@ def look(module):
     manifest = next((one["manifest"] for one in finished if one["number"] == current), {})
     described = dict((path, description(path)) for path in module.params["paths"])
     # Patterns match loaded units only, and a generation that waits for a boot is not loaded.
-    patterns = ("@*.service", "-probe@*.service", "-build-*.service", "*.socket", ".target", "@%d.service" % current)
-    units = commands.units([name + pattern for pattern in patterns] + module.params["units"])
+    live_unit = "%s@%d.service" % (name, current)
+    patterns = ("@*.service", "-probe@*.service", "-build-*.service", "*.socket", ".target")
+    units = commands.units([name + pattern for pattern in patterns] + [live_unit] + module.params["units"])
     others = services()
     own = others.pop(name, {})
     return dict(
@@ -617,6 +652,7 @@ def look(module):
         matched=[path for path, pattern in sorted(module.params["patterns"].items()) if has_part(path, pattern)],
         astray=astray(live, manifest.get("installed", {})),
         units=dict(one for one in units.items() if not one[0].endswith(".socket") or is_socket_of(name, one[0])),
+        runs_deleted_files=runs_deleted_files(units.get(live_unit, {}).get("control_group", ""), basedir),
         configuration_is_wanted=is_configured(live, module.params["configuration"]),
         answer=answer_of(manifest["url"], manifest["host"], module.params["timeout"])
         if "host" in manifest

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import mmap
 import os
 import runpy
+import subprocess
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -257,6 +259,53 @@ def test_generation_without_a_digest_is_not_configured(tmp_path):
     assert not info.is_configured(str(tmp_path), "")
 
 
+@pytest.fixture
+def mapped(tmp_path):
+    """Have this process map a file, which is deleted then."""
+    maps = []
+
+    def mapped(name, is_deleted=True):
+        plant(tmp_path, {name: "content"})
+        with (tmp_path / name).open("rb") as content:
+            maps.append(mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ))
+        if is_deleted:
+            (tmp_path / name).unlink()
+
+    yield mapped
+    for one in maps:
+        one.close()
+
+
+GROUP = "/system.slice/system-omero\\x2dweb.slice/omero-web@7.service"
+
+
+@pytest.mark.parametrize("hierarchy", ["", "systemd", "unified"])
+def test_deleted_files_that_run(tmp_path, mapped, hierarchy):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    plant(tmp_path / "cgroup" / hierarchy, {GROUP[1:] + "/cgroup.procs": f"{ended.pid}\n{os.getpid()}\n"})
+    # That of all processes which are in no other group.
+    plant(tmp_path / "cgroup", {"cgroup.procs": f"{os.getpid()}\n"})
+    hierarchies = [path.replace("/sys/fs", str(tmp_path)) for path in info.HIERARCHIES]
+
+    def runs_deleted_files(group=GROUP, basedir="web"):
+        return info.runs_deleted_files(group, str(tmp_path / basedir), hierarchies)
+
+    mapped("web/releases/5.33.2-aa/venv/lib.so", is_deleted=False)
+    mapped("web/generations/7/lib.so")
+    mapped("web/releases2/5.33.2-aa/lib.so")
+    # The service may call its own files what it likes.
+    mapped(f"web/var/tmp/a {tmp_path}/web/releases/lib.so")
+    assert not runs_deleted_files()
+    mapped("web/releases/5.33.2-aa/venv/the lib.so")
+    assert runs_deleted_files()
+    assert not runs_deleted_files(basedir="web2")
+    assert not runs_deleted_files(group=GROUP.replace("7", "8"))
+    assert not runs_deleted_files(group="")
+    (tmp_path / "link").symlink_to("web")
+    assert runs_deleted_files(basedir="link")
+
+
 class Site(BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200 if (self.path, self.headers["Host"]) == ("/omero/webclient/login/", "web") else 404)
@@ -343,11 +392,15 @@ def test_packages(monkeypatch, is_debian, output):
 def test_units():
     output = (
         "Id=omero-web.socket\nActiveState=active\nUnitFileState=enabled\nListen=127.0.0.1:4080 (Stream)\n\n"
-        "Id=omero-web@7.service\nActiveState=inactive\nUnitFileState=disabled\n"
+        "Id=omero-web@7.service\nActiveState=active\nUnitFileState=disabled\n"
+        f"ControlGroup={GROUP}\n\n"
+        "Id=omero-web@6.service\nActiveState=inactive\nUnitFileState=disabled\nControlGroup=\n"
     )
+    socket = {"active": "active", "enabled": "enabled", "listen": "127.0.0.1:4080", "control_group": ""}
     assert info.Commands(Answers(0, output)).units(["omero-web*"]) == {
-        "omero-web.socket": {"active": "active", "enabled": "enabled", "listen": "127.0.0.1:4080"},
-        "omero-web@7.service": {"active": "inactive", "enabled": "disabled", "listen": ""},
+        "omero-web.socket": socket,
+        "omero-web@7.service": {"active": "active", "enabled": "disabled", "listen": "", "control_group": GROUP},
+        "omero-web@6.service": {"active": "inactive", "enabled": "disabled", "listen": "", "control_group": ""},
     }
     assert info.Commands(Answers(0, "")).units([]) == {}
     assert info.Commands(Answers(1, "Failed to connect to bus\n")).units([]) == {}
@@ -367,6 +420,13 @@ def test_socket_of_an_old_systemd():
     output = "Id=omero-web.socket\nActiveState=active\nUnitFileState=enabled\nListenStream=127.0.0.1:4080\n"
     units = info.Commands(Answers(0, output)).units(["omero-web*"])
     assert units["omero-web.socket"]["listen"] == "127.0.0.1:4080"
+
+
+def test_control_group_of_an_old_systemd():
+    escaped = GROUP.replace("\\", "\\x5c")
+    output = f"Id=omero-web@7.service\nActiveState=active\nUnitFileState=disabled\nControlGroup={escaped}\n"
+    units = info.Commands(Answers(0, output)).units(["omero-web*"])
+    assert units["omero-web@7.service"]["control_group"] == GROUP
 
 
 @pytest.mark.parametrize(
