@@ -139,6 +139,8 @@ class Host:
         self.active, self.enabled, self.packages, self.strayed = set(), set(), set(), {"/usr/local/bin/omero"}
         # Those that end have requests to finish, as long as users download something.
         self.finishing, self.has_downloads = set(), False
+        # The units that run what was deleted.
+        self.outlived = set()
         self.answers = True
 
     def look(self, configuration):
@@ -183,6 +185,7 @@ class Host:
             "sessions": sorted({f"django-{manifest['django']}" for manifest in self.releases.values() if manifest}),
             "astray": [],
             "units": units,
+            "runs_deleted_files": f"{self.name}@{self.current}.service" in self.outlived,
             "configuration_is_wanted": live.get("configuration") == configuration,
             "answer": {"status": 200 if self.serving() else 502, "generation": self.current, "message": ""},
         }  # fmt: skip
@@ -197,11 +200,19 @@ class Host:
             self.finishing.clear()
 
     def boot(self):
-        """Only the target and nginx are enabled; the boot unit starts what the link says."""
-        self.active, self.finishing = set(self.enabled), set()
+        """Only the target and nginx are enabled; the boot unit starts what the link says, if that has its release."""
+        self.active, self.finishing, self.outlived = set(self.enabled), set(), set()
         if self.current and f"{self.name}-boot.service" in self.enabled:
             live = self.generations[self.current]
-            self.active |= {f"{self.name}@{self.current}.service", live["socket"]}
+            self.active.add(live["socket"])
+            if self.releases.get(live["release"]):
+                self.active.add(f"{self.name}@{self.current}.service")
+
+    def delete_release(self, release):
+        """What runs goes on, with the files that it has mapped."""
+        self.releases.pop(release, None)
+        running = (number for number in self.serving() if self.generations[number]["release"] == release)
+        self.outlived |= {f"{self.name}@{number}.service" for number in running}
 
     # The actions of a run, in their order. `tick` may stop it between any two of them.
 
@@ -217,6 +228,8 @@ class Host:
         tick()
 
     def build(self, steps, release, configuration, tick, breaks):
+        # What a broken-off build left goes first, whoever runs it.
+        self.delete_release(release["name"])
         self.releases[release["name"]] = None
         tick()
         self.releases[release["name"]] = {"django": release["django_of_it"]}
@@ -259,6 +272,7 @@ class Host:
             keep = {top, "nginx.service", target["socket"], service}
             for unit in sorted(self.active - keep):
                 self.active.discard(unit)
+                self.outlived.discard(unit)
                 if self.has_downloads and "@" in unit:
                     self.finishing.add(unit)
                 tick()
@@ -373,7 +387,7 @@ class Site:
 
     def run(self, actions=None, breaks=False):
         """Run site.yml; it is broken off after so many actions, if it gets as far."""
-        self.actions = actions
+        self.begin(actions)
         try:
             # As the tasks do: what was built or installed is looked at again.
             for _ in range(3):
@@ -385,16 +399,20 @@ class Site:
         except Crash:
             pass
 
+    def begin(self, actions):
+        """Begin a run that is broken off after so many actions. A site that serves by then goes on."""
+        self.actions, self.serves = actions, bool(self.machine.serving())
+
     def tick(self):
         tally["states of a host that the model went through"] += 1
-        assert self.machine.serving() or not self.machine.current
+        assert self.machine.serving() or not self.serves
         if self.actions is not None:
             self.actions -= 1
             if self.actions < 0:
                 raise Crash
 
     def go_back(self, actions=None, generation=0):
-        self.actions = actions
+        self.begin(actions)
         look = self.machine.look(self.configuration)
         try:
             planned = planning.plan_rollback(look, wanted(name=self.machine.name, generation=generation))
@@ -420,6 +438,7 @@ EVENTS = st.lists(
         st.tuples(st.just("boot"), st.just(0), st.just(0), st.just(False)),
         st.tuples(st.just("download"), st.just(0), st.just(0), st.booleans()),
         st.tuples(st.just("lose a manifest"), st.integers(0, 9), st.just(0), st.just(False)),
+        st.tuples(st.just("lose a release"), st.integers(1, 4), st.just(0), st.just(False)),
     ),
     max_size=12,
 )
@@ -442,6 +461,8 @@ def happens(site, event):
         site.machine.boot()
     elif kind == "download":
         site.machine.downloads(breaks)
+    elif kind == "lose a release":
+        site.machine.delete_release(f"5.33.2-{value}")
     elif value in site.machine.generations:
         # A file that a power cut has emptied.
         site.machine.generations[value]["manifest"] = {}
@@ -462,6 +483,7 @@ def test_after_whatever_happened_one_run_is_enough(name, events):
     site.run()
     assert site.plan()[0]["steps"] == []
     assert site.machine.serving() == {site.machine.current}
+    assert not site.machine.outlived
     live = site.machine.generations[site.machine.current]
     assert live["release"] == f"5.33.2-{site.release}"
     assert live["configuration"] == site.configuration
@@ -551,6 +573,7 @@ def with_unit(unit, **state):
         (with_unit("omero-web@1.service", active="active"), "put generation 2 live"),
         (with_unit("omero-web-probe@3.service", active="active"), "end the trial that an interrupted run left"),
         (converged(configuration_is_wanted=False), "make generation 3"),
+        (converged(runs_deleted_files=True), "replace generation 2, whose release was deleted while it runs"),
         (converged(paths={}), "put right /usr/local/bin/omero"),
         (converged(packages=[]), "install nginx"),
         (converged(closed_ports=["80/tcp"]), "open port 80/tcp in the firewall"),
@@ -562,6 +585,28 @@ def test_what_is_due(look, sentence):
     plan = planned(look)
     assert sentence in plan["says"]
     assert plan["steps"]
+
+
+@pytest.mark.parametrize("actions", [None, *range(20)])
+def test_what_runs_a_deleted_release_is_replaced_wherever_the_run_is_broken_off(actions):
+    site = Site()
+    site.run()
+    site.machine.delete_release("5.33.2-1")
+    due = [
+        "replace generation 1, whose release was deleted while it runs",
+        "make generation 2",
+        "put generation 2 live",
+    ]
+    assert site.plan()[0]["says"] == ["build release 5.33.2-1", *due]
+    site.machine.build(None, {"name": "5.33.2-1", "django_of_it": "5.1"}, None, lambda: None, False)
+    # After the build as before it.
+    assert site.plan()[0]["says"] == due
+    site.run(actions)
+    site.run()
+    assert site.machine.serving() == {site.machine.current}
+    assert site.machine.current > 1
+    assert not site.machine.outlived
+    assert site.plan()[0]["steps"] == []
 
 
 def test_a_generation_that_finishes_its_requests_is_left_to_it():
@@ -594,6 +639,7 @@ def test_nothing_is_started_where_that_is_not_wanted():
     }
     look["units"]["nginx.service"] = {"active": "inactive", "enabled": "enabled", "listen": ""}
     assert planned(look, start=False)["steps"] == []
+    assert planned(converged(runs_deleted_files=True), start=False)["steps"] == []
     plan = planned({**look, "configuration_is_wanted": False}, start=False)
     assert plan["says"] == ["make generation 3", "put generation 3 live at the next boot"]
     assert not plan["change"]["trial"]

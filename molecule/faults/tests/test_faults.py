@@ -666,19 +666,29 @@ def test_reboot_during_a_run(play, cut_off, login):
     assert login().status == 200
 
 
+# So many that each worker has some.
+MORE_LOGINS_THAN_WORKERS = 20
+
+
 @fault(
     "somebody deletes the live release",
     "pages that are loaded already",
-    "the next run builds it again; all who cannot log in can after the next change",
+    "the next run builds it again and replaces what runs; then everybody can log in",
 )
-def test_deleted_release(host, basedir, play, login):
+def test_deleted_release(host, basedir, play, live, login, log_in, who_is):
+    before = live()
     host.check_output("rm -r $(readlink --canonicalize %s/current/release)", basedir)
     assert login().status == 200
     code, output = play()
     assert code == 0, output
     # What they failed to load meanwhile, workers do not load again; those of the next generation do.
-    code, output = play(**CHANGE)
+    assert f"replace generation {before}, whose release was deleted while it runs" in output
+    assert live() > before
+    for _ in range(MORE_LOGINS_THAN_WORKERS):
+        assert who_is(log_in()) == USER
+    code, output = play()
     assert code == 0, output
+    assert "changed=0" in output
 
 
 @fault("somebody edits config.xml", NOTHING, "the next run makes a generation of what your variables want")

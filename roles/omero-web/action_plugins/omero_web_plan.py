@@ -437,7 +437,7 @@ def plan(look, wanted, release):
     refuse_missing_files(look, wanted)
     live = generation(look, look["current"])
     is_built = release["is_built"]
-    is_new = not (
+    is_new = runs_deleted_files(look, wanted) or not (
         is_built
         and live["number"]
         and not live["failed"]
@@ -526,6 +526,14 @@ def check_rollback(look, wanted, live, found):
     )
 
 
+def runs_deleted_files(look, wanted):
+    """Tell whether another generation is to take over because the live one runs what was deleted.
+
+    Only new processes can load it all. Where none is to be started, a new generation would not help.
+    """
+    return wanted["start"] and look["runs_deleted_files"]
+
+
 def has_strayed(look, wanted, target):
     """Tell whether the host differs from what its live generation wants."""
     is_complete = generation(look, target["number"])["activated"] and not look["astray"]
@@ -598,6 +606,8 @@ def says_of_change(look, wanted, number, is_new, hands_over):
     says = ["end the trial that an interrupted run left"] if trials(look, wanted["name"]) else []
     if is_new and 0 < live < max(once_live, default=0):
         says += [f"roll forward again from generation {live}, to which this host went back"]
+    if runs_deleted_files(look, wanted):
+        says += [f"replace generation {live}, whose release was deleted while it runs"]
     if is_new:
         says += [f"make generation {number}"]
     if is_new:
