@@ -36,9 +36,14 @@ options:
     type: str
     required: true
   by:
-    description: Whose run this is, for others that have to wait for it, and for the generation's manifest.
+    description: Whose run this is, for others that have to wait for it, for the generation's manifest and the history.
     type: str
     required: true
+  says:
+    description: What this run does, a sentence for each thing, as the file C(history) in O(basedir) is to have it.
+    type: list
+    elements: str
+    default: []
   lock_timeout:
     description: How many seconds to wait for another run.
     type: int
@@ -317,6 +322,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.converters import to_native
 from ansible.module_utils.omero_config import ConfigError, secret_dictionary
 from ansible.module_utils.omero_web_generation import Generation, acting_as, id_of_group, id_of_user
+from ansible.module_utils.omero_web_history import History
 from ansible.module_utils.omero_web_host import (
     ACTIVATED,
     Ground,
@@ -393,6 +399,7 @@ class Transaction(object):
         self.systemd, self.commands = Systemd(commands), commands
         self.units = Units(params["name"], host, self.systemd)
         self.removal = Removal(params, host, self.units)
+        self.history = History(host.path(params["basedir"]))
         self.name, self.basedir = params["name"], params["basedir"]
         self.target, self.fallback, self.make = params["target"], params["fallback"], params["make"]
         self.tried_as = params["tried_as"]
@@ -411,6 +418,7 @@ class Transaction(object):
         """Change the host; a Problem says what went wrong, and self.step where."""
         if self.is_stale():
             return True
+        self.undo(lambda: self.history.begin(self.entry()))
         self.step = "remove"
         # The one before will be another by the time that anything is removed.
         moves = self.params["hand_over"] and self.fallback["number"] not in (0, self.target["number"])
@@ -439,6 +447,18 @@ class Transaction(object):
         numbers = [generation["number"] for generation in generations(basedir)[0]]
         seen = self.params["seen"]
         return linked_generation(basedir, "current") != seen["current"] or numbers != sorted(seen["generations"])
+
+    def entry(self):
+        """Return what the history has of a change that begins."""
+        numbers = {"from": self.params["seen"]["current"], "to": self.target["number"]}
+        return dict(numbers, by=self.params["by"], says=self.params["says"])
+
+    def tell(self, outcome, reason=""):
+        """Let the history have how the change ended. A full disk is no reason for it to fail."""
+        configuration = (self.make or {}).get("configuration") or {}
+        secrets = list((configuration.get("secrets") or {}).values()) + [(self.tried_as or {}).get("password")]
+        release = self.generation.release()
+        self.undo(lambda: self.history.end(secrets, outcome=outcome, reason=reason, release=release))
 
     def or_fail(self, action):
         """Take a step after which nothing is live yet: where it fails, so has the generation."""
@@ -962,6 +982,7 @@ def change(params, host, commands, is_wanted=lambda: True):
     try:
         lock.take(params["lock_timeout"], is_wanted)
         stale = transaction.run()
+        transaction.tell("done")
         return dict(
             changed=transaction.changed or bool(transaction.removal.removed),
             stale=stale,
@@ -980,7 +1001,9 @@ def failure(transaction, reason, details):
     outcome = dict({"status": 0, "missing_static": [], "log": []}, **details)
     outcome.update(step=transaction.step, reason=reason, serving=transaction.serving, undo=transaction.undo_problems)
     changed = transaction.changed or bool(transaction.removal.removed)
-    return dict(failed=True, msg=sentence_of(transaction, reason), changed=changed, outcome=outcome)
+    sentence = sentence_of(transaction, reason)
+    transaction.tell("failed", sentence)
+    return dict(failed=True, msg=sentence, changed=changed, outcome=outcome)
 
 
 def sentence_of(transaction, reason):
@@ -1004,6 +1027,7 @@ ARGUMENT_SPEC = dict(
     user=dict(type="str", required=True),
     group=dict(type="str", required=True),
     by=dict(type="str", required=True),
+    says=dict(type="list", elements="str", default=[]),
     lock_timeout=dict(type="int", default=600),
     seen=dict(
         type="dict",

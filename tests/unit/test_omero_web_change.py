@@ -207,7 +207,8 @@ class World(Commands, omero_web_change.Host):
         current = omero_web_host.linked_generation(self.path(BASEDIR), "current")
         params = {
             "name": "omero-web", "basedir": BASEDIR, "user": "nobody", "group": "daemon", "by": "a test on here",
-            "lock_timeout": 0, "seen": {"current": current, "generations": self.numbers()},
+            "says": ["make generation %d" % number], "lock_timeout": 0,
+            "seen": {"current": current, "generations": self.numbers()},
             "target": {"number": number, "socket": "omero-web.socket", "units": [], "installed": installed(number),
                        "url": "http://127.0.0.1:80", "host": "omero.example.org", "prefix": "",
                        "static_url": "/static/", "login_path": "/webclient/login/", "address": "127.0.0.1:4080"},
@@ -463,6 +464,33 @@ def test_stale(live):
     assert live.change(params)["stale"]
     assert live.log == []
     assert live.numbers() == [1]
+
+
+def test_history(live, monkeypatch):
+    """Of a change that is done, of one that fails with a secret in its reason, of one that is killed."""
+    live.make(2)
+    params = live.params(3)
+    params["make"]["links"]["xyzzy/.."] = u"/"
+    assert "xyzzy" in live.change(params)["outcome"]["reason"]
+    live.die_at = 5
+    with pytest.raises(Killed):
+        live.change(live.params(3))
+    entries = [json.loads(line) for line in live.content(BASEDIR + "/history").splitlines()]
+    told = [(one["from"], one["to"], one["outcome"], one.get("release"), one.get("reason")) for one in entries]
+    assert told == [(0, 1, "done", "r1", ""), (1, 2, "done", "r1", ""), (2, 3, "failed", "", told[2][4]),
+                    (2, 3, "cut off", None, None)]
+    assert "******** is no path" in told[2][4].replace("/..", "")
+    assert entries[0]["says"] == ["make generation 1"]
+    assert entries[0]["by"] == "a test on here"
+
+
+def test_history_that_cannot_be_written_is_no_reason_to_fail(live):
+    os.unlink(live.path(BASEDIR, "history"))
+    os.mkdir(live.path(BASEDIR, "history"))
+    result = live.change(live.params(2))
+    assert not result.get("failed")
+    assert len(result["remarks"]) == 1 and "Is a directory" in result["remarks"][0]
+    live.serves(2)
 
 
 def test_rollback(live):

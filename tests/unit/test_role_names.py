@@ -45,7 +45,7 @@ OWN_NAMES = {"omero-web-public": "omero-web", "omeroweb_public": "omeroweb", "om
 # What is no name of anything on a host: templates, files of a generation, a path below a site, parts of an
 # expression, a package of Python.
 NO_NAMES = re.compile(
-    r"omero-web[\w-]*\.(service|socket|target|timer)\.j2|reload-nginx-for-omero-web\.j2|omero-web-logs\.j2"
+    r"omero-web[\w-]*(\.(service|socket|target|timer))?\.j2|reload-nginx-for-omero-web\.j2"
     r"|'omero-web\.(service|socket)'|/omero-web-pages/|[<$]omeroweb_\w+_path\b|omeroweb(\.settings|\.wsgi| import)"
 )
 
@@ -112,7 +112,7 @@ def test_an_instance_differs_from_the_unnamed_one_by_its_names_alone(site):
 @pytest.mark.parametrize("site", SITES)
 def test_an_instance_has_nothing_of_the_unnamed_one(site):
     text = NO_NAMES.sub("", str(everything(site, "public")))
-    assert re.findall(r"omero-?web(?![-_]public)\b\S*|/usr/local/bin/omero(?!-public)\b\S*", text) == []
+    assert re.findall(r"omero-?web(?![-_]public)\b\S*|/usr/local/bin/omero(?!(?:-web)?-public)\b\S*", text) == []
 
 
 def names_for_all_sites(instance):

@@ -120,10 +120,10 @@ def test_going_back_does_not_wait_for_downloads(play, live, login, load):
 
 
 @pytest.fixture
-def on_hold(host, basedir):
-    host.check_output("echo course until Friday > %s/hold", basedir)
+def on_hold(host):
+    assert host.check_output("omero-web hold course until Friday") == "On hold: course until Friday"
     yield
-    host.check_output("rm %s/hold", basedir)
+    assert host.check_output("omero-web hold --end") == "Not on hold."
 
 
 def test_a_site_that_is_on_hold_stays_as_it_is(play, refused, live, on_hold):

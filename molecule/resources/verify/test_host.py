@@ -29,7 +29,9 @@ OWNERSHIP = {
     "{basedir}/var/sessions": "root:root 755",
     "{basedir}/current/var/tmp/": "{user}:{group} 750",
     "{basedir}/var/django_secret_key": "root:{group} 640",
+    "{basedir}/history": "root:root 600",
     "/usr/local/bin/omero": "root:root 755",
+    "/usr/local/bin/omero-web": "root:root 755",
     "/etc/nginx/conf.d/omero-web.conf": "root:root 644",
     "/etc/systemd/system/omero-web.target": "root:root 644",
     "/etc/systemd/system/omero-web-boot.service": "root:root 644",
@@ -257,3 +259,10 @@ def test_gunicorn_follows_other_properties_too(host, user, basedir, gunicorn_set
     assert settings["max_requests_jitter"] == "50"
     assert settings["loglevel"] == "debug"
     assert settings["workers"] == "4", "what omero.web.wsgi_args says wins"
+
+
+def test_the_host_tells_its_history(host, generation):
+    output = host.check_output("omero-web history")
+    assert f"put generation {generation} live" in output
+    assert "  done in " in output
+    assert " s  ansible-playbook, by " in output

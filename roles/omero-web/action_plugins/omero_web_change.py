@@ -65,7 +65,7 @@ class ActionModule(wanted.RoleAction):
             return {**result, **self._shown(planned)}
         change = {key: value for key, value in planned["change"].items() if key != "release"}
         own = wanted.change_arguments(self.checked, self.constants, planned)
-        arguments = {**change, **own, "by": self._by()}
+        arguments = {**change, **own, "by": self._by(), "says": planned["says"]}
         # As text: so that Ansible takes it for one value, which is secret.
         user = wanted.user_of_trial(self.checked)
         arguments["tried_as"] = json.dumps(user) if user else None

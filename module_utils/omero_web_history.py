@@ -1,0 +1,51 @@
+# -*- coding: utf-8 -*-
+"""The changes of a host, as whoever asks afterwards wants to know them: a line of JSON for each, the oldest first."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import json
+import os
+import time
+
+from ansible.module_utils.common.text.converters import to_bytes, to_text
+from ansible.module_utils.omero_web_host import now, read, write
+
+HISTORY = "history"
+MOST = 1000
+# What a change that never came to tell how it ended has to say of itself.
+CUT_OFF = "cut off"
+
+
+class History(object):
+    """A file of root's alone, for the reason of a failure may quote anything."""
+
+    def __init__(self, basedir):
+        self.path = os.path.join(basedir, HISTORY)
+        self.lines, self.entry, self.began = [], {}, 0
+
+    def begin(self, entry):
+        """Say that a change begins, before anything can cut it off."""
+        self.lines = (read(self.path) or b"").splitlines()[1 - MOST:]
+        self.began = time.time()
+        self._write(dict(entry, began=now(), outcome=CUT_OFF))
+
+    def end(self, secrets, **how):
+        """Say how the change ended that has begun, without the secrets."""
+        if self.entry:
+            self._write(dict(self.entry, seconds=round(time.time() - self.began, 1), **masked(how, secrets)))
+
+    def _write(self, entry):
+        self.entry = entry
+        line = to_bytes(json.dumps(entry, sort_keys=True))
+        write(self.path, b"\n".join(self.lines + [line, b""]), 0o600)
+
+
+def masked(texts, secrets):
+    """Return texts by name with asterisks in place of secrets."""
+    known = [to_text(secret) for secret in secrets if secret and isinstance(secret, (bytes, type(u"")))]
+    # The longer ones first, for one may be a part of another.
+    for secret in sorted(known, key=len, reverse=True):
+        texts = dict((name, to_text(text).replace(secret, u"********")) for name, text in texts.items())
+    return texts

@@ -1,0 +1,81 @@
+"""The command omero-web, as the role's template makes it, on the history that omero_web_change writes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from ansible.module_utils import omero_web_history
+from ansible.module_utils.omero_web_history import History
+from conftest import ROOT
+
+BY = "ansible-playbook, by ann on controller"
+CHANGE = {"from": 7, "to": 8, "by": BY, "says": ["make generation 8", "put it live"]}
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Run the command; its exit code and what it prints."""
+    with open(f"{ROOT}/roles/omero-web/files/omero-web.py") as code, open(tmp_path / "omero-web", "w") as script:
+        script.write(code.read() + f"\nsys.exit(main('omero-web', {str(tmp_path)!r}))\n")
+
+    def command(*words):
+        done = subprocess.run([sys.executable, tmp_path / "omero-web", *words], capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    return command
+
+
+@pytest.fixture
+def changed(tmp_path, monkeypatch):
+    """Let a change of the host begin, and end, if it is said how."""
+    monkeypatch.setattr(omero_web_history, "now", lambda: "2026-11-26T20:21:27+00:00")
+
+    def changed(secrets=(), **how):
+        history = History(str(tmp_path))
+        history.begin(CHANGE)
+        if how:
+            history.end(secrets, **how)
+
+    return changed
+
+
+def test_history_tells_how_each_change_ended(command, changed):
+    assert command("history") == (0, "Nothing has changed yet.\n")
+    changed(outcome="done", reason="")
+    changed(["hunter2", None, 7, "hunter2-and-more"], outcome="failed", reason="No hunter2-and-more, no hunter2 of 7.")
+    changed()
+    code, output = command("history")
+    assert code == 0
+    done, says, failed, _, reason, cut_off, _ = output.splitlines()
+    assert done.startswith("2026-11-26 20:21:27 UTC  7 -> 8  done in ")
+    assert done.endswith(f" s  {BY}")
+    assert says == "    make generation 8; put it live"
+    assert "  failed in " in failed
+    assert reason == "    No ********, no ******** of 7."
+    assert cut_off.endswith(f"  7 -> 8  cut off  {BY}")
+    assert [one["outcome"] for one in json.loads(command("history", "--json", "-n", "2")[1])] == ["failed", "cut off"]
+
+
+def test_history_has_an_end(changed, tmp_path, monkeypatch):
+    monkeypatch.setattr(omero_web_history, "MOST", 3)
+    for number in range(5):
+        changed(outcome=str(number))
+    entries = [json.loads(line) for line in (tmp_path / "history").read_text().splitlines()]
+    assert [one["outcome"] for one in entries] == ["2", "3", "4"]
+    assert (tmp_path / "history").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_host_is_put_on_hold(command, tmp_path):
+    assert command("hold") == (0, "Not on hold.\n")
+    assert command("hold", "course", "until Friday") == (0, "On hold: course until Friday\n")
+    assert (tmp_path / "hold").read_text() == "course until Friday\n"
+    assert command("hold") == (0, "On hold: course until Friday\n")
+    assert command("hold", "--end") == (0, "Not on hold.\n")
+    assert command("hold", "--end") == (0, "Not on hold.\n")
+
+
+def test_what_is_wrong_is_one_line(command, tmp_path):
+    (tmp_path / "history").mkdir()
+    assert command("history") == (1, f"omero-web: {tmp_path}/history: Is a directory\n")
+    assert command()[0] == 2
