@@ -259,3 +259,12 @@ def test_pip_says_why(action, log, says):
 ])
 def test_each_step_says_what_failed(action, step, sentence):
     assert action.worded(step, "5.33.2", "web1", ["figure"], ["omero_figure"], "the log", "the end") == sentence
+
+
+@pytest.mark.parametrize("name", ["'omero_figure'", "omero_figure"])
+def test_an_app_without_a_package_is_named(action, name):
+    tail = "ImportError: No module named %s" % name
+    found = action.worded("static", "5.33.2", "web1", [], ["omero_figure"], tail, tail)
+    assert found == "omero.web.apps has omero_figure, which no package has; name its package in omero_web_packages."
+    other = action.worded("static", "5.33.2", "web1", [], ["omero_mapr"], tail, tail)
+    assert other.startswith("The static files of omero-web 5.33.2 cannot be collected with omero.web.apps omero_mapr.")

@@ -243,7 +243,7 @@ def test_unit_that_does_not_start_where_the_link_is_gone(host, basedir, refused,
         ({"omero_web_http_port": 22}, "omero_web_http_port is 22, where sshd listens on faults-bookworm;"),
         pytest.param(
             {"omero_web_config": {"omero.web.application_server.port": 22}},
-            "omero.web.application_server.host and .port are 127.0.0.1:22, where another program listens on",
+            "omero.web.application_server.host and .port are 127.0.0.1:22, where sshd listens on faults-bookworm;",
             marks=exhaustive,
         ),
     ],
@@ -302,7 +302,7 @@ BROKEN_APP = "a web app that cannot be imported", NOTHING, "its name and the rea
 @exhaustive
 @fault(*BROKEN_APP)
 def test_app_that_is_not_installed(fails, apps):
-    fails("no_such_app cannot be imported", **apps("no_such_app"))
+    fails("omero.web.apps has no_such_app, which no package has", **apps("no_such_app"))
 
 
 @fault(*BROKEN_APP)

@@ -84,7 +84,7 @@ class Machine:
         for name in SYSTEM, WEB:
             image = record.first(name)
             with image.open("w") as file:
-                file.truncate(2 * 1024**3)
+                file.truncate(3 * 1024**3)
             subprocess.run(["mkfs.ext4", "-q", image], check=True)
             with self.mounted(image) as directory:
                 if name == WEB:

@@ -12,6 +12,7 @@ wanted = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_we
 
 # Where pip gets no answer, it finds no version, and says only that in the end.
 NO_CONNECTION = re.compile(r"\[Errno [^']*(?='\)': /)")
+NO_MODULE = re.compile(r"No module named '?([\w.]+)")
 ERROR = re.compile(r"(?m)(?:ERROR|error): .*$")
 
 
@@ -27,6 +28,9 @@ def worded(step, release, host, packages, apps, log, tail):
         wanted = f" with {', '.join(packages)} (omero_web_packages, omero_web_apps)" if packages else ""
         return f"omero-web {release} cannot be installed on {host}{wanted}. pip says:\n{says_of_pip(log) or log}"
     if step == "static":
+        absent = NO_MODULE.search(tail)
+        if absent and absent[1] in apps:
+            return f"omero.web.apps has {absent[1]}, which no package has; name its package in omero_web_packages."
         wanted = f" with omero.web.apps {', '.join(apps)}" if apps else ""
         return f"The static files of omero-web {release} cannot be collected{wanted}. The end of the log:\n{tail}"
     what = {"virtualenv": "The virtualenv", "archive": "The archive"}.get(step, "The release")
