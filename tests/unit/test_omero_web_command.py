@@ -9,6 +9,8 @@ from ansible.module_utils import omero_web_history
 from ansible.module_utils.omero_web_history import History
 from conftest import ROOT
 
+# As Python 3.6 and 2.7 have it: no locale at all.
+POSIX = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 BY = "ansible-playbook, by ann on controller"
 CHANGE = {"from": 7, "to": 8, "by": BY, "says": ["make generation 8", "put it live"]}
 
@@ -20,8 +22,8 @@ def command(tmp_path):
         script.write(code.read() + f"\nsys.exit(main('omero-web', {str(tmp_path)!r}))\n")
 
     def command(*words):
-        done = subprocess.run([sys.executable, tmp_path / "omero-web", *words], capture_output=True, text=True)
-        return done.returncode, done.stdout + done.stderr
+        done = subprocess.run([sys.executable, tmp_path / "omero-web", *words], capture_output=True, env=POSIX)
+        return done.returncode, (done.stdout + done.stderr).decode()
 
     return command
 
@@ -71,6 +73,7 @@ def test_a_host_is_put_on_hold(command, tmp_path):
     assert command("hold", "course", "until Friday") == (0, "On hold: course until Friday\n")
     assert (tmp_path / "hold").read_text() == "course until Friday\n"
     assert command("hold") == (0, "On hold: course until Friday\n")
+    assert command("hold", "Prüfung – до пятницы") == (0, "On hold: Prüfung – до пятницы\n")
     assert command("hold", "--end") == (0, "Not on hold.\n")
     assert command("hold", "--end") == (0, "Not on hold.\n")
 

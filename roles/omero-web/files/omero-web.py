@@ -4,11 +4,22 @@ import argparse
 import io
 import json
 import os
-import sys  # noqa: F401 - for the line that calls main, which the template has
+import sys
 import textwrap
 
 HELP = "What an administrator asks of OMERO.web on its host, where no controller is at hand."
 WIDTH = 110
+
+
+def say(text):
+    """Print a text as UTF-8, whatever the locale is, for any Python."""
+    getattr(sys.stdout, "buffer", sys.stdout).write(text.encode("utf-8") + b"\n")
+
+
+def from_command_line(words):
+    """Return words as a text, whatever the locale is, for any Python."""
+    encoded = [os.fsencode(word) if hasattr(os, "fsencode") else word for word in words]
+    return b" ".join(encoded).decode("utf-8", "replace")
 
 
 def history(basedir, number):
@@ -23,9 +34,9 @@ def history(basedir, number):
 def lines_of(change):
     """Return the lines that tell of one change."""
     began = change["began"].replace("T", " ").replace("+00:00", " UTC")
-    numbers = "{from} -> {to}".format(**change) if change["from"] != change["to"] else str(change["to"])
+    numbers = u"{from} -> {to}".format(**change) if change["from"] != change["to"] else change["to"]
     took = " in %s s" % change["seconds"] if "seconds" in change else ""
-    first = "%s  %s  %s%s  %s" % (began, numbers, change["outcome"], took, change["by"])
+    first = u"%s  %s  %s%s  %s" % (began, numbers, change["outcome"], took, change["by"])
     more = textwrap.wrap("; ".join(change["says"]), WIDTH) + textwrap.wrap(change.get("reason", ""), WIDTH)
     return [first] + ["    " + line for line in more]
 
@@ -33,9 +44,9 @@ def lines_of(change):
 def show_history(basedir, arguments):
     changes = history(basedir, arguments.number)
     if arguments.json:
-        print(json.dumps(changes, indent=4, sort_keys=True))
+        say(u"" + json.dumps(changes, indent=4, sort_keys=True))
     else:
-        print("\n".join(line for change in changes for line in lines_of(change)) or "Nothing has changed yet.")
+        say(u"\n".join(line for change in changes for line in lines_of(change)) or u"Nothing has changed yet.")
 
 
 def hold(basedir, arguments):
@@ -45,13 +56,13 @@ def hold(basedir, arguments):
         os.unlink(path)
     if arguments.why:
         with io.open(path + ".new", "w", encoding="utf-8") as target:
-            target.write(u"%s\n" % " ".join(arguments.why))
+            target.write(from_command_line(arguments.why) + u"\n")
         os.rename(path + ".new", path)
     if os.path.exists(path):
         with io.open(path, encoding="utf-8") as source:
-            print("On hold: " + source.readline().strip())
+            say(u"On hold: " + source.readline().strip())
     else:
-        print("Not on hold.")
+        say(u"Not on hold.")
 
 
 def parser(name):
