@@ -667,7 +667,7 @@ def test_reboot_during_a_run(play, cut_off, login):
 
 
 # So many that each worker has some.
-MORE_LOGINS_THAN_WORKERS = 20
+MORE_PAGES_THAN_WORKERS = 20
 
 
 @fault(
@@ -684,8 +684,9 @@ def test_deleted_release(host, basedir, play, live, login, log_in, who_is):
     # What they failed to load meanwhile, workers do not load again; those of the next generation do.
     assert f"replace generation {before}, whose release was deleted while it runs" in output
     assert live() > before
-    for _ in range(MORE_LOGINS_THAN_WORKERS):
-        assert who_is(log_in()) == USER
+    session = log_in()
+    for _ in range(MORE_PAGES_THAN_WORKERS):
+        assert who_is(session) == USER
     code, output = play()
     assert code == 0, output
     assert "changed=0" in output
