@@ -50,7 +50,7 @@ def browsed(address, login_page):
     with browser_of(f"https://{address}") as browser:
         for _ in range(VISITORS):
             for port in (GENERATED, OURS):
-                for name, figure in visit(Visitor(browser, f"https://{address}:{port}", LINE), login_page):
+                for name, figure in visit(Visitor(browser, f"https://{address}:{port}", line=LINE), login_page):
                     figures.setdefault(name, {GENERATED: [], OURS: []})[port].append(figure)
     for name, measured in figures.items():
         yield name, min(measured[GENERATED]), min(measured[OURS])
