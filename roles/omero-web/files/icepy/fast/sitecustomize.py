@@ -62,8 +62,9 @@ def compile_sources(compiler, sources, output_dir=None, macros=None, include_dir
         output_dir, macros, include_dirs, sources, depends, extra_postargs
     )
     arguments = compiler._get_cc_args(options, debug, extra_preargs)
-    at_once = max(1, min(multiprocessing.cpu_count(), free_mb() // COMPILER_MB))
-    batches = batches_of(sources, TOGETHER if free_mb() >= COMPILER_MB else 1)
+    compilers = free_mb() // COMPILER_MB
+    at_once = max(1, min(multiprocessing.cpu_count(), compilers))
+    batches = batches_of(sources, TOGETHER if compilers else 1)
     object_of = dict(zip(sources, objects))
 
     def compile_source(target, source, ending):

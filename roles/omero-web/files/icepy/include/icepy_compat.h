@@ -1,6 +1,6 @@
 /*
  * What IcePy 3.6 still calls and newer Pythons no longer have, by the version that took it away.
- * Comes ahead of every source of the sdist (icepy.h), which itself stays as published.
+ * Comes ahead of every source of the sdist, which itself stays as published.
  */
 #if defined(__cplusplus) && !defined(ICEPY_COMPAT_H)
 #define ICEPY_COMPAT_H
