@@ -121,6 +121,10 @@ options:
         description: Where its files are installed, by their names in it.
         type: dict
         default: {}
+      url:
+        description: Where the site is asked on its host, as V(https://127.0.0.1:443); empty if that is not known.
+        type: str
+        default: ''
   make:
     description:
       - What the target is made of, if it is to be made.
@@ -256,6 +260,7 @@ EXAMPLES = r"""
         omero-web.service: /etc/systemd/system/omero-web@7.service
         omero-web.socket: /etc/systemd/system/omero-web.socket
         nginx.conf: /etc/nginx/conf.d/omero-web.conf
+      url: http://127.0.0.1:80
     nginx: {ports: {omero_web_http_port: 80}}
   vars:
     ansible_python_interpreter: /opt/omero/web/generations/6/release/venv/bin/python
@@ -761,23 +766,27 @@ class Transaction(object):
 
         Where it shares the socket with the generation that serves, nginx has the new site first: that leads from an old
         prefix to the new one, and has the static files of both. With the old site, the new generation would tell users
-        to ask for what is not there. Where the socket is new, nobody is to wait there until somebody answers.
+        to ask for what is not there. Where the socket is new, nobody is to wait there until somebody answers. Nor does
+        nginx give up TLS before the generation whose cookies browsers send by TLS only: nobody could log in.
         """
-        is_new = self.listen()
+        moving = read(self.generation.path(MOVING_SITE_FILE))
+        is_nginx_last = self.listen() or (self.gives_up_tls() and moving is None)
         self.systemd.start(*self.target["units"])
-        if not is_new:
-            self.answer_under_both_prefixes()
+        if not is_nginx_last:
+            self.answer_under_both_prefixes(moving)
             self.bring_nginx_up_to_date()
         self.step = "start"
         if self.systemd.state(self.service) == "deactivating":
             self.systemd.stop(self.service)  # Which waits: it cannot start before its last request is finished.
         self.start(self.service, began)
-        if is_new:
+        if is_nginx_last:
             self.bring_nginx_up_to_date()
 
-    def answer_under_both_prefixes(self):
+    def gives_up_tls(self):
+        return place_of(self.fallback["url"])[0].tls and not place_of(self.target["url"])[0].tls
+
+    def answer_under_both_prefixes(self, moving):
         """Have every process of nginx know the new prefix before the first one leads users to it."""
-        moving = read(self.generation.path(MOVING_SITE_FILE))
         if self.nginx and moving is not None:
             self.step = "nginx"
             path = self.target["installed"][SITE_FILE]
@@ -1057,7 +1066,11 @@ ARGUMENT_SPEC = dict(
         type="dict",
         default={},
         apply_defaults=True,
-        options=dict(number=dict(type="int", default=0), installed=dict(type="dict", default={})),
+        options=dict(
+            number=dict(type="int", default=0),
+            installed=dict(type="dict", default={}),
+            url=dict(type="str", default=""),
+        ),
     ),
     make=dict(type=secret_dictionary, no_log=True),
     trial=dict(type="bool", default=True),

@@ -212,7 +212,8 @@ class World(Commands, omero_web_change.Host):
             "target": {"number": number, "socket": "omero-web.socket", "units": [], "installed": installed(number),
                        "url": "http://127.0.0.1:80", "host": "omero.example.org", "prefix": "",
                        "static_url": "/static/", "login_path": "/webclient/login/", "address": "127.0.0.1:4080"},
-            "fallback": {"number": current, "installed": installed(current) if current else {}},
+            "fallback": {"number": current, "installed": installed(current) if current else {},
+                         "url": "http://127.0.0.1:80"},
             "make": made_of(number, current), "trial": True, "start": True, "hand_over": True,
             "nginx": {"default_site": {"path": DEFAULT_SITE}, "ports": {"omero_web_http_port": 80}},
             "start_timeout": 5, "pages": {}, "tried_as": None,
@@ -369,6 +370,21 @@ def test_both_prefixes_answer_before_one_leads_to_the_other(live, monkeypatch, f
     assert not live.change(params).get("failed")
     assert [site for site, dummy in read_at_reload] == sites
     assert read_at_reload[-1][1] == (0 if files else 3)
+    live.serves(2)
+
+
+@pytest.mark.parametrize("before, after, is_nginx_last", [
+    ("https://127.0.0.1:443", "http://127.0.0.1:80", True),
+    ("http://127.0.0.1:80", "https://127.0.0.1:443", False),
+    ("https://127.0.0.1:443", "https://127.0.0.1:443", False),
+    ("", "http://127.0.0.1:80", False),
+])
+def test_cookies_that_are_sent_by_tls_only_are_never_set_without(live, before, after, is_nginx_last):
+    params = live.params(2)
+    params["fallback"]["url"], params["target"]["url"] = before, after
+    assert not live.change(params).get("failed")
+    order = live.position("start omero-web@2.service"), live.position("reload nginx")
+    assert order == (min(order), max(order)) if is_nginx_last else order == (max(order), min(order))
     live.serves(2)
 
 

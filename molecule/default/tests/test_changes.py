@@ -2,6 +2,7 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import fault
@@ -151,6 +152,24 @@ def test_a_prefix_moves_the_site(play, ask, load, prefix, former):
     assert ask(f"{prefix}/webclient/login/").status == 200
     answer = ask(f"{former}/webclient/?show=image-1")
     assert (answer.status, answer.headers["Location"]) == (307, f"{prefix}/webclient/?show=image-1")
+
+
+def test_tls_is_given_up_after_the_cookies_that_need_it(play, login):
+    """A browser does not send them without, so whoever came in between could not log in."""
+    code, output = play(omero_web_tls_certificate="self-signed")
+    assert code == 0, output
+    answers = []
+    with ThreadPoolExecutor() as others:
+        back = others.submit(play)
+        while not back.done():
+            answers.append(login())
+            time.sleep(0.05)
+    code, output = back.result()
+    assert code == 0, output
+    assert {answer.status for answer in answers} == {301, 200}
+    cookies = [answer.headers.get_all("Set-Cookie", []) for answer in answers if answer.status == 200]
+    assert all(cookies)
+    assert "secure" not in str(cookies).lower()
 
 
 @fault(

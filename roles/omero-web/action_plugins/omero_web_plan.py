@@ -656,13 +656,13 @@ def change(look, wanted, release, target, make, hands_over, remove):
     live, number = look["current"], target["number"]
     # Where somebody removed the link, users go back to what runs.
     serving = live or max(running(look, wanted["name"]) - {number}, default=0)
-    files = target_of_manifest(look, serving, wanted)["installed"]
+    of_fallback = target_of_manifest(look, serving, wanted)
     manifest = make["manifest"] if make else generation(look, number)["manifest"]
     return {
         "release": release,
         "seen": {"current": live, "generations": [one["number"] for one in look["generations"]]},
         "target": target,
-        "fallback": {"number": serving, "installed": files} if serving else {"number": 0},
+        "fallback": {key: of_fallback[key] for key in ("number", "installed", "url")} if serving else {"number": 0},
         "make": make,
         # Those of its own apps. Generations of older versions of the role have none but what every site has.
         "pages": manifest.get("pages", {}),
