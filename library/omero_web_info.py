@@ -274,10 +274,8 @@ closed_ports:
   returned: always
 """
 
-import errno
 import glob
 import grp
-import hashlib
 import io
 import multiprocessing
 import os
@@ -287,57 +285,15 @@ import stat
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.common.text.converters import to_bytes
 from ansible.module_utils.facts.system.distribution import DistributionFactCollector
 from ansible.module_utils.facts.system.platform import PlatformFactCollector
 from ansible.module_utils.facts.system.python import PythonFactCollector
 from ansible.module_utils.facts.system.service_mgr import ServiceMgrFactCollector
-from ansible.module_utils.omero_web_host import (
-    MANIFEST,
-    address_of,
-    generations,
-    linked_generation,
-    listing,
-    read_json,
-)
-from ansible.module_utils.omero_web_http import get_once, place_of
-from ansible.module_utils.omero_web_units import UNITS, is_socket_of
+from ansible.module_utils.omero_web_host import read_json
+from ansible.module_utils.omero_web_look import look_at_generations, sha256
+from ansible.module_utils.omero_web_systemd import Commands, Systemd
 
-# What generations share, some of it written by the service: of these names nothing but directories, and one file.
-SHARED = re.compile(r"var(/log|/sessions(/django-\d+\.\d+)?|/django_secret_key)?\Z")
-SHARED_FILE = "var/django_secret_key"
-A_FILE = "a file"
-A_DIRECTORY = "a directory"
-A_LINK = "a link"
-ANOTHER = "neither a file nor a directory"
-# The unit of a generation, of whichever instance.
-GENERATION_UNIT = re.compile(r"(omero-web(?:-[a-z][a-z0-9]*)?)@([1-9][0-9]*)\.service\Z")
-# Where systemd has its control groups: by version 2 alone, by version 1, by version 2 beside version 1.
-HIERARCHIES = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified")
 DIGEST = "config.digest"
-LOGIN_PAGE = "/webclient/login/"
-# Python 2.7 has no name for it.
-ST_RDONLY = 1
-# Of a sentence.
-LONGEST_HOLD = 200
-
-
-def read(*path):
-    """Return the text of a file, none if it is not there."""
-    try:
-        with io.open(os.path.join(*path), encoding="utf-8", errors="replace") as content:
-            return content.read()
-    except IOError:
-        return ""
-
-
-def sha256(path):
-    """Return the checksum of a file, None if it is not there."""
-    try:
-        with open(path, "rb") as content:
-            return hashlib.sha256(content.read()).hexdigest()
-    except IOError:
-        return None
 
 
 def has_part(path, pattern):
@@ -380,148 +336,16 @@ def group_name(gid):
         return None
 
 
-def releases(basedir):
-    """Return the manifests of complete releases by name, and the names of unfinished ones."""
-    top = os.path.join(basedir, "releases")
-    # Those that begin with a dot are half removed.
-    manifests = dict((name, read_json(top, name, MANIFEST)) for name in listing(top) if not name.startswith("."))
-    complete = dict((name, manifest) for name, manifest in manifests.items() if manifest is not None)
-    return complete, sorted(set(manifests) - set(complete))
-
-
-def kind(path):
-    """Return what there is, which is told by no link's target; None if there is nothing."""
-    try:
-        mode = os.lstat(path).st_mode
-    except OSError:
-        return None
-    kinds = {stat.S_IFREG: A_FILE, stat.S_IFDIR: A_DIRECTORY, stat.S_IFLNK: A_LINK}
-    return kinds.get(stat.S_IFMT(mode), ANOTHER)
-
-
-def kinds(top, *names):
-    """Return the kinds of what is in a directory by name, none if there is no such directory or a link leads to it."""
-    way = "/proc/self/fd/%d"
-    try:
-        directory = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            for name in names:
-                below = os.open(os.path.join(way % directory, name), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-                os.close(directory)
-                directory = below
-            # By that path, for Python 2.7 takes no descriptor here.
-            found = os.listdir(way % directory)
-            return dict((name, kind(os.path.join(way % directory, name))) for name in found)
-        finally:
-            os.close(directory)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            raise
-        return {}
-
-
-def shared(basedir):
-    """Return the names of the directories of sessions, and the kinds of what is of another kind than it should be."""
-    found = {"var": kind(os.path.join(basedir, "var"))}
-    for directory in ("var", "var/sessions"):
-        below = kinds(basedir, *directory.split("/"))
-        found.update((os.path.join(directory, name), what) for name, what in below.items())
-    ours = dict((path, what) for path, what in found.items() if what and SHARED.match(path))
-    wanted = dict((path, A_FILE if path == SHARED_FILE else A_DIRECTORY) for path in ours)
-    misplaced = dict((os.path.join(basedir, path), what) for path, what in ours.items() if what != wanted[path])
-    sessions = [path for path, what in ours.items() if os.path.dirname(path) == "var/sessions" and what == wanted[path]]
-    return sorted(os.path.basename(path) for path in sessions), misplaced
-
-
-def hold(basedir):
-    """Return why somebody on the host wants it to stay as it is."""
-    return read(basedir, "hold").strip().partition("\n")[0][:LONGEST_HOLD]
-
-
-def services(directory=UNITS):
-    """Return what the newest unit of each instance says of it, whichever basedir it is in."""
-    newest = {}
-    for found in filter(None, map(GENERATION_UNIT.match, listing(directory))):
-        newest[found.group(1)] = max(int(found.group(2)), newest.get(found.group(1), 0))
-    found = dict((name, service(directory, name, number)) for name, number in newest.items())
-    # A unit that a power cut has emptied says nothing.
-    return dict((name, known) for name, known in found.items() if known)
-
-
-def service(directory, name, number):
-    text = read(directory, "%s@%d.service" % (name, number))
-    found = re.findall(r"(?m)^(WorkingDirectory|User|Group)=(.+?)(?:/generations/%i)?$", text)
-    names = {"WorkingDirectory": "basedir", "User": "user", "Group": "group"}
-    return dict((names[directive], value) for directive, value in found)
-
-
-def neighbour(name, service):
-    """Return what belongs to another instance: as its newest unit says, and where its live generation answers."""
-    live = os.path.join(service["basedir"], "current")
-    servers = re.split(r"(?m)^\s*server\s*\{", read(live, "nginx.conf"))[1:]
-    return dict(service, name=name, address=address_of(live), sites=[site_of(server) for server in servers])
-
-
-def site_of(server):
-    """Return the ports and the names of a server of nginx."""
-    ports = re.findall(r"(?m)^\s*listen\s+(?:\S*:)?(\d+)\b", server)
-    names = " ".join(re.findall(r"(?m)^\s*server_name\s+([^;]+);", server)).split()
-    return {"ports": sorted(set(map(int, ports))), "server_names": names}
-
-
 def wheels(basedir):
     """Return the names of the wheels, and of archives that a build has left, the newest first."""
     paths = [path for ending in ("whl", "zip") for path in glob.glob(os.path.join(basedir, "wheels", "*." + ending))]
     return [os.path.basename(path) for path in sorted(paths, key=os.path.getmtime, reverse=True)]
 
 
-def astray(directory, installed):
-    """Return the paths whose content is not that of the generation's file."""
-    return sorted(path for name, path in installed.items() if sha256(path) != sha256(os.path.join(directory, name)))
-
-
 def is_configured(directory, wanted):
     """Tell whether a generation was configured as wanted, and is so still."""
     made = read_json(directory, DIGEST) or {}
     return bool(wanted) and made == {"wanted": wanted, "file": sha256(os.path.join(directory, "etc/grid/config.xml"))}
-
-
-def runs_deleted_files(group, basedir, hierarchies=HIERARCHIES):
-    """Tell whether a process in a control group has mapped files of releases that are deleted."""
-    releases = to_bytes(os.path.realpath(os.path.join(basedir, "releases")) + "/")
-    return any(has_mapped_deleted(pid, releases) for pid in processes(group, hierarchies))
-
-
-def processes(group, hierarchies):
-    """Return the ids of the processes in a control group. A unit that does not run has no group, and none of them."""
-    return set(pid for top in hierarchies if group for pid in read(top + group, "cgroup.procs").split())
-
-
-def has_mapped_deleted(pid, beginning):
-    """Tell whether a process has mapped deleted files with such a beginning of their paths; none if it has ended."""
-    try:
-        with open("/proc/%s/maps" % pid, "rb") as maps:
-            # Line by line, for the service can have as many as it likes. The path is last, for it may have spaces.
-            return any(path.startswith(beginning) and path.endswith(b" (deleted)\n")
-                       for line in maps for path in line.split(None, 5)[5:])
-    except IOError:
-        return False
-
-
-def file_system(path):
-    """Return the free bytes where the path is or would be made, and whether that is read-only."""
-    path = os.path.abspath(path)
-    while not os.path.exists(path):
-        path = os.path.dirname(path)
-    found = os.statvfs(path)
-    return found.f_bavail * found.f_frsize, bool(found.f_flag & ST_RDONLY)
-
-
-def answer_of(url, host, timeout):
-    """Return how a site answers for its login page, asked as whoever looks for `host`."""
-    place, path = place_of(url)
-    found = get_once(place, path + LOGIN_PAGE, host, timeout)
-    return {"status": found.status, "generation": found.generation, "message": found.reason}
 
 
 def facts_of_system(module):
@@ -533,20 +357,16 @@ def facts_of_system(module):
     return facts
 
 
-class Commands(object):
+class Tools(object):
     """What only the host's own tools can tell."""
 
-    def __init__(self, module):
-        self.module = module
+    def __init__(self, commands):
+        self.commands = commands
 
     def run(self, *command):
         """Return the exit code and the output of a command; one that is not there fails like any other."""
-        environment = {"LC_ALL": "C", "LANGUAGE": "C"}
-        path = self.module.get_bin_path(command[0])
-        if not path:
-            return 127, ""
-        code, output, dummy = self.module.run_command([path] + list(command[1:]), environ_update=environment)
-        return code, output
+        done = self.commands.run(*command)
+        return done.code, done.output
 
     def pythons(self, interpreters):
         program = "import sys; print('%d.%d.%d cp%d%d' % (sys.version_info[:3] + sys.version_info[:2]))"
@@ -567,34 +387,13 @@ class Commands(object):
         dummy, output = self.run("rpm", "--query", "--all", "--queryformat", "%{NAME}\n")
         return sorted(set(output.split()))
 
-    def units(self, names):
-        """Return the states of loaded units; patterns match loaded units only."""
-        properties = "--property=Id,ActiveState,UnitFileState,Listen,ControlGroup"
-        code, output = self.run("systemctl", "show", properties, *names)
-        states = {}
-        for block in re.split(r"\n\n+", output.strip()) if code == 0 else []:
-            unit = dict(line.split("=", 1) for line in block.splitlines())
-            if "Id" in unit:
-                # CentOS 7 shows it as in the unit, ListenStream=…; others as Listen=127.0.0.1:4080 (Stream).
-                listen = unit.get("ListenStream") or unit.get("Listen", "")
-                states[unit["Id"]] = {
-                    "active": unit["ActiveState"],
-                    "enabled": unit["UnitFileState"],
-                    "listen": listen.split(" ")[0],
-                    # CentOS 7 escapes the backslash of system-omero\x2dweb.slice once more.
-                    "control_group": unit.get("ControlGroup", "").replace("\\x5c", "\\"),
-                }
-        return states
-
     def systemd(self):
         found = re.match(r"systemd (\d+)", self.run("systemctl", "--version")[1])
         return int(found.group(1)) if found else 0
 
     def nginx(self):
         """Return its version, which it tells on standard error."""
-        command = self.module.get_bin_path("nginx")
-        dummy, dummy, message = self.module.run_command([command, "-v"]) if command else (1, "", "")
-        found = re.search(r"nginx/([\d.]+)", message)
+        found = re.search(r"nginx/([\d.]+)", self.commands.run("nginx", "-v").errors)
         return found.group(1) if found else "0"
 
     def selinux(self):
@@ -614,56 +413,29 @@ class Commands(object):
 
 def look(module):
     """Return all that RETURN describes."""
-    name, basedir = module.params["name"], module.params["basedir"]
-    commands = Commands(module)
-    current = linked_generation(basedir, "current")
-    free, read_only = file_system(basedir)
-    finished, unfinished_generations = generations(basedir)
-    complete, unfinished_releases = releases(basedir)
-    sessions, misplaced = shared(basedir)
-    live = os.path.join(basedir, "generations", str(current))
-    manifest = next((one["manifest"] for one in finished if one["number"] == current), {})
-    described = dict((path, description(path)) for path in module.params["paths"])
-    # Patterns match loaded units only, and a generation that waits for a boot is not loaded.
-    live_unit = "%s@%d.service" % (name, current)
-    patterns = ("@*.service", "-probe@*.service", "-build-*.service", "*.socket", ".target")
-    units = commands.units([name + pattern for pattern in patterns] + [live_unit] + module.params["units"])
-    others = services()
-    own = others.pop(name, {})
+    params, commands = module.params, Commands()
+    basedir = params["basedir"]
+    found = look_at_generations(params["name"], basedir, Systemd(commands), params["timeout"], params["units"])
+    live = os.path.join(basedir, "generations", str(found["current"]))
+    tools = Tools(commands)
+    described = dict((path, description(path)) for path in params["paths"])
     return dict(
+        found,
         ansible_facts=facts_of_system(module),
-        pythons=commands.pythons(module.params["pythons"]),
+        pythons=tools.pythons(params["pythons"]),
         cores=multiprocessing.cpu_count(),
-        packages=commands.packages(),
-        free_bytes=free,
-        read_only=read_only,
-        current=current,
-        previous=linked_generation(basedir, "previous"),
-        generations=finished,
-        releases=complete,
-        unfinished={"generations": unfinished_generations, "releases": unfinished_releases},
+        packages=tools.packages(),
         wheels=wheels(basedir),
-        sessions=sessions,
-        misplaced=misplaced,
-        service=own,
-        neighbours=[neighbour(name, other) for name, other in sorted(others.items())],
-        paths=dict((path, found) for path, found in described.items() if found),
-        missing_files=[path for path in module.params["files"] if not os.path.isfile(path)],
-        matched=[path for path, pattern in sorted(module.params["patterns"].items()) if has_part(path, pattern)],
-        astray=astray(live, manifest.get("installed", {})),
-        units=dict(one for one in units.items() if not one[0].endswith(".socket") or is_socket_of(name, one[0])),
-        runs_deleted_files=runs_deleted_files(units.get(live_unit, {}).get("control_group", ""), basedir),
-        configuration_is_wanted=is_configured(live, module.params["configuration"]),
-        answer=answer_of(manifest["url"], manifest["host"], module.params["timeout"])
-        if "host" in manifest
-        else {"status": 0, "generation": 0, "message": "no generation is live"},
-        systemd=commands.systemd(),
-        nginx=commands.nginx(),
-        hold=hold(basedir),
+        paths=dict((path, what) for path, what in described.items() if what),
+        missing_files=[path for path in params["files"] if not os.path.isfile(path)],
+        matched=[path for path, pattern in sorted(params["patterns"].items()) if has_part(path, pattern)],
+        configuration_is_wanted=is_configured(live, params["configuration"]),
+        systemd=tools.systemd(),
+        nginx=tools.nginx(),
         ipv6=os.path.exists("/proc/net/if_inet6"),
-        selinux=commands.selinux(),
-        booleans_off=commands.booleans_off(module.params["booleans"]),
-        closed_ports=commands.closed_ports(module.params["ports"]),
+        selinux=tools.selinux(),
+        booleans_off=tools.booleans_off(params["booleans"]),
+        closed_ports=tools.closed_ports(params["ports"]),
     )
 
 

@@ -59,7 +59,7 @@ class Commands(object):
 class Systemd(object):
     """The system's service manager."""
 
-    SHOWN = ("Id", "ActiveState", "UnitFileState", "Listen", "ListenStream")
+    SHOWN = ("Id", "ActiveState", "UnitFileState", "Listen", "ListenStream", "ControlGroup")
 
     def __init__(self, commands):
         self.commands = commands
@@ -113,6 +113,8 @@ class Systemd(object):
                     "enabled": unit.get("UnitFileState", ""),
                     # That of CentOS 7 shows it as in the unit, ListenStream=127.0.0.1:4080.
                     "listen": unit.get("ListenStream") or unit.get("Listen", "").split(" ")[0],
+                    # That of CentOS 7 escapes the backslash of system-omero\\x2dweb.slice once more.
+                    "control_group": unit.get("ControlGroup", "").replace("\\x5c", "\\"),
                 }
         return found
 

@@ -21,9 +21,8 @@ import subprocess
 import sys
 import time
 
-import omero_web_change
 import pytest
-from ansible.module_utils import basic, omero_web_host, omero_web_process
+from ansible.module_utils import basic, omero_web_host, omero_web_process, omero_web_transaction
 from ansible.module_utils.omero_web_host import Listener, Problem
 from ansible.module_utils.omero_web_http import Answer, Reply
 from ansible.module_utils.omero_web_process import Lock, in_a_process_of_its_own
@@ -43,11 +42,11 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-class World(Commands, omero_web_change.Host):
+class World(Commands, omero_web_transaction.Host):
     """A host: its files are below a directory, its commands are those of this class."""
 
     def __init__(self, root):
-        omero_web_change.Host.__init__(self, str(root))
+        omero_web_transaction.Host.__init__(self, str(root))
         self.log = []
         self.active, self.enabled = set(), set()
         self.finishing = set()  # services that end once they have finished their requests
@@ -227,7 +226,7 @@ class World(Commands, omero_web_change.Host):
 
     def change(self, params):
         self.log = []
-        return omero_web_change.change(params, self, self)
+        return omero_web_transaction.change(params, self, self)
 
     def make(self, number):
         result = self.change(self.params(number))
@@ -273,7 +272,7 @@ def made_of(number, current, **files):
 
 @pytest.fixture(autouse=True)
 def in_no_time(monkeypatch):
-    monkeypatch.setattr(omero_web_change, "SECONDS_BETWEEN_ANSWERS", 0)
+    monkeypatch.setattr(omero_web_transaction, "SECONDS_BETWEEN_ANSWERS", 0)
     monkeypatch.setattr(omero_web_process, "SECONDS_BETWEEN_TRIES", 0.01)
 
 
@@ -306,14 +305,14 @@ def test_first_generation(world):
 
 def test_owners_and_modes(live):
     directory = live.path(BASEDIR, "generations/1")
-    daemon = omero_web_change.id_of_group("daemon")
+    daemon = omero_web_transaction.id_of_group("daemon")
     wanted = {"": (0, 0, 0o755), "etc/grid": (0, 0, 0o755), "var": (0, daemon, 0o750), "manifest": (0, 0, 0o644),
               "etc/grid/config.xml": (0, daemon, 0o640), "config.digest": (0, 0, 0o600), "tls.pem": (0, 0, 0o600),
               "gunicorn.conf.py": (0, 0, 0o644)}
     found = {name: os.lstat(os.path.join(directory, name)) for name in wanted}
     assert {name: (it.st_uid, it.st_gid, stat.S_IMODE(it.st_mode)) for name, it in found.items()} == wanted
     sessions = os.lstat(live.path(BASEDIR, "var/sessions/django-5.2"))
-    nobody = omero_web_change.id_of_user("nobody")
+    nobody = omero_web_transaction.id_of_user("nobody")
     assert (sessions.st_uid, sessions.st_gid, stat.S_IMODE(sessions.st_mode)) == (nobody, daemon, 0o750)
     assert stat.S_IMODE(os.stat(live.path(TLS)).st_mode) == 0o600
     assert os.readlink(os.path.join(directory, "var/log")) == "../../../var/log"
@@ -429,7 +428,7 @@ def test_order_of_steps(live, monkeypatch):
         live.log.append("point %s" % os.path.basename(path))
         point(path, destination)
 
-    monkeypatch.setattr(omero_web_change, "point", spy)
+    monkeypatch.setattr(omero_web_transaction, "point", spy)
     live.enabled |= {"omero-web.socket", "omero-web@1.service"}  # As they were before there was a unit for the boot.
     live.make(2)
     assert live.enabled == {"omero-web.target", "omero-web-boot.service", "nginx.service"}
@@ -1363,8 +1362,8 @@ def as_ansible_does(world, monkeypatch):
     monkeypatch.setattr(basic, "syslog", syslog)
     monkeypatch.setattr(basic, "has_syslog", True, raising=False)
     monkeypatch.setattr(basic, "has_journal", False)
-    monkeypatch.setattr(omero_web_change, "Host", lambda: world)
-    monkeypatch.setattr(omero_web_change, "Commands", lambda: world)
+    monkeypatch.setattr(omero_web_transaction, "Host", lambda: world)
+    monkeypatch.setattr(omero_web_transaction, "Commands", lambda: world)
 
     def apply(**more):
         params = world.params(1)
@@ -1423,7 +1422,7 @@ def test_module_that_fails(world, apply):
 
 
 def test_module_whose_process_is_killed(world, apply, monkeypatch):
-    monkeypatch.setattr(omero_web_change, "change", lambda *dummy: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(omero_web_transaction, "change", lambda *dummy: os.kill(os.getpid(), signal.SIGKILL))
     assert "The process that changes this host was killed" in apply()[0]["msg"]
 
 

@@ -12,6 +12,10 @@ from threading import Thread
 from types import SimpleNamespace
 
 import pytest
+from ansible.module_utils import omero_web_look as looks
+from ansible.module_utils.omero_web_host import generations, linked_generation
+from ansible.module_utils.omero_web_systemd import Commands, Done, Systemd
+from ansible.module_utils.omero_web_units import is_socket_of
 
 info = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "library/omero_web_info.py")))
 
@@ -55,7 +59,7 @@ def test_generations(tmp_path):
     (tmp_path / "generations/2/release").symlink_to("../../releases/5.33.2-aa")
     # A power cut empties a file; the link tells what still runs.
     (tmp_path / "generations/7/release").symlink_to("../../releases/5.33.2-bb")
-    finished, unfinished = info.generations(str(tmp_path))
+    finished, unfinished = generations(str(tmp_path))
     assert [(one["number"], one["failed"], one["activated"], one["manifest"]) for one in finished] == [
         (2, False, True, {"previous": 1}),
         (3, True, False, {}),
@@ -77,16 +81,16 @@ def test_releases(tmp_path):
             ".removing-dd/manifest": {},
         },
     )
-    complete, unfinished = info.releases(str(tmp_path))
+    complete, unfinished = looks.releases(str(tmp_path))
     assert complete == {"5.33.2-aa": {"django": "5.2"}}
     assert unfinished == ["5.33.2-bb", "5.33.2-cc"]
 
 
 def test_host_that_has_nothing_yet(tmp_path):
     basedir = str(tmp_path / "opt/omero/web")
-    assert info.generations(basedir) == ([], [])
-    assert info.releases(basedir) == ({}, [])
-    assert info.linked_generation(basedir, "current") == 0
+    assert generations(basedir) == ([], [])
+    assert looks.releases(basedir) == ({}, [])
+    assert linked_generation(basedir, "current") == 0
 
 
 @pytest.mark.parametrize(
@@ -103,26 +107,26 @@ def test_host_that_has_nothing_yet(tmp_path):
 )
 def test_current_link(tmp_path, target, number):
     (tmp_path / "current").symlink_to(target.format(top=tmp_path))
-    assert info.linked_generation(str(tmp_path), "current") == number
+    assert linked_generation(str(tmp_path), "current") == number
 
 
 def test_current_that_is_no_link(tmp_path):
     (tmp_path / "current").mkdir()
-    assert info.linked_generation(str(tmp_path), "current") == 0
+    assert linked_generation(str(tmp_path), "current") == 0
 
 
 def test_basedir_behind_a_link(tmp_path):
     plant(tmp_path / "disk", {"generations/7/manifest": {}})
     (tmp_path / "disk/current").symlink_to("generations/7")
     (tmp_path / "web").symlink_to("disk")
-    assert info.linked_generation(str(tmp_path / "web"), "current") == 7
+    assert linked_generation(str(tmp_path / "web"), "current") == 7
 
 
 def test_sessions(tmp_path):
     plant(tmp_path / "var/sessions", {"django-1.8/a": "", "django-5.2/b": "", "notes/c": "", "django-5/d": ""})
     (tmp_path / "var/django_secret_key").write_text("key")
-    assert info.shared(str(tmp_path)) == (["django-1.8", "django-5.2"], {})
-    assert info.shared(str(tmp_path / "nothing")) == ([], {})
+    assert looks.shared(str(tmp_path)) == (["django-1.8", "django-5.2"], {})
+    assert looks.shared(str(tmp_path / "nothing")) == ([], {})
 
 
 @pytest.mark.parametrize("path", ["var", "var/log", "var/sessions", "var/sessions/django-5.2", "var/django_secret_key"])
@@ -141,7 +145,7 @@ def test_what_somebody_put_in_place_of_what_generations_share(tmp_path, path, ma
     (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
     make(tmp_path / path, tmp_path / "decoy")
     expected = what or ("a directory" if path == "var/django_secret_key" else "a file")
-    assert info.shared(str(tmp_path)) == ([], {str(tmp_path / path): expected})
+    assert looks.shared(str(tmp_path)) == ([], {str(tmp_path / path): expected})
 
 
 UNIT = "[Service]\nUser={0}\nGroup={0}s\nWorkingDirectory=/opt/{0}/generations/%i\nEnvironment=HOME=/generations/%i\n"
@@ -152,16 +156,16 @@ def test_services(tmp_path):
     plant(tmp_path, {**units, "omero-web@.service": UNIT.format("x"), "omero-web@11.service.d/more.conf": "User=y"})
     plant(tmp_path, {"omero-web-public@3.service": UNIT.format("web3"), "my-omero-web@4.service": UNIT.format("z")})
     plant(tmp_path, {"omero-web-empty@5.service": ""})
-    assert info.services(str(tmp_path)) == {
+    assert looks.services(str(tmp_path)) == {
         "omero-web": {"basedir": "/opt/web10", "user": "web10", "group": "web10s"},
         "omero-web-public": {"basedir": "/opt/web3", "user": "web3", "group": "web3s"},
     }
 
 
 def test_no_services(tmp_path):
-    assert info.services(str(tmp_path)) == {}
+    assert looks.services(str(tmp_path)) == {}
     plant(tmp_path, {"omero-web.service": UNIT.format("public")})
-    assert info.services(str(tmp_path)) == {}
+    assert looks.services(str(tmp_path)) == {}
 
 
 NGINX = """\
@@ -192,7 +196,7 @@ def test_neighbour(tmp_path):
     plant(tmp_path / "generations/7", {"omero-web.socket": socket, "nginx.conf": NGINX})
     (tmp_path / "current").symlink_to("generations/7")
     service = {"basedir": str(tmp_path), "user": "public"}
-    assert info.neighbour("omero-web-public", service) == {
+    assert looks.neighbour("omero-web-public", service) == {
         "name": "omero-web-public",
         **service,
         "address": "127.0.0.1:4081",
@@ -202,7 +206,7 @@ def test_neighbour(tmp_path):
         ],
     }
     (tmp_path / "current").unlink()
-    gone = info.neighbour("omero-web-public", service)
+    gone = looks.neighbour("omero-web-public", service)
     assert (gone["address"], gone["sites"]) == ("", [])
 
 
@@ -239,7 +243,7 @@ def test_astray(tmp_path):
     plant(tmp_path / "etc", {"same.conf": "a", "changed.conf": "b", "extra.conf": "a"})
     names = ("same", "changed", "missing", "extra", "none")
     installed = {f"{name}.conf": str(tmp_path / f"etc/{name}.conf") for name in names}
-    assert info.astray(str(tmp_path / "7"), installed) == [
+    assert looks.astray(str(tmp_path / "7"), installed) == [
         str(tmp_path / f"etc/{name}.conf") for name in ("changed", "extra", "missing")
     ]
 
@@ -286,10 +290,10 @@ def test_deleted_files_that_run(tmp_path, mapped, hierarchy):
     plant(tmp_path / "cgroup" / hierarchy, {GROUP[1:] + "/cgroup.procs": f"{ended.pid}\n{os.getpid()}\n"})
     # That of all processes which are in no other group.
     plant(tmp_path / "cgroup", {"cgroup.procs": f"{os.getpid()}\n"})
-    hierarchies = [path.replace("/sys/fs", str(tmp_path)) for path in info.HIERARCHIES]
+    hierarchies = [path.replace("/sys/fs", str(tmp_path)) for path in looks.HIERARCHIES]
 
     def runs_deleted_files(group=GROUP, basedir="web"):
-        return info.runs_deleted_files(group, str(tmp_path / basedir), hierarchies)
+        return looks.runs_deleted_files(group, str(tmp_path / basedir), hierarchies)
 
     mapped("web/releases/5.33.2-aa/venv/lib.so", is_deleted=False)
     mapped("web/generations/7/lib.so")
@@ -330,12 +334,12 @@ def test_answer_tells_which_generation_gave_it(server, monkeypatch, said, genera
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     server.generation = said
     url = f"http://127.0.0.1:{server.server_port}/omero"
-    assert info.answer_of(url, "web", 5) == {"status": 200, "generation": generation, "message": "OK"}
-    assert info.answer_of(url, "other", 5)["status"] == 404
+    assert looks.answer_of(url, "web", 5) == {"status": 200, "generation": generation, "message": "OK"}
+    assert looks.answer_of(url, "other", 5)["status"] == 404
 
 
 def test_nothing_answers():
-    assert info.answer_of("http://127.0.0.1:1", "web", 5) == {
+    assert looks.answer_of("http://127.0.0.1:1", "web", 5) == {
         "status": 0,
         "generation": 0,
         "message": "[Errno 111] Connection refused",
@@ -348,22 +352,19 @@ def test_file_system_of_what_does_not_exist(tmp_path, monkeypatch, flags, read_o
     monkeypatch.setattr(os, "statvfs", lambda path: found if path == str(tmp_path) else None)
     monkeypatch.chdir(tmp_path)
     expected = 7 * 4096, read_only
-    assert info.file_system(str(tmp_path)) == expected
-    assert info.file_system(str(tmp_path / "not/there")) == expected
-    assert info.file_system("not/there") == expected
-    assert info.file_system("") == expected
+    assert looks.file_system(str(tmp_path)) == expected
+    assert looks.file_system(str(tmp_path / "not/there")) == expected
+    assert looks.file_system("not/there") == expected
+    assert looks.file_system("") == expected
 
 
-class Answers:
+class Answers(Commands):
     """A host that has every command; they all say the same."""
 
-    def __init__(self, code, output):
-        self.answer = code, output, ""
+    def __init__(self, code, output, errors=""):
+        self.answer = Done(code, output, errors)
 
-    def get_bin_path(self, name):
-        return name
-
-    def run_command(self, command, environ_update):
+    def run(self, *command, **options):
         return self.answer
 
 
@@ -377,7 +378,7 @@ class Answers:
     ],
 )
 def test_pythons(code, output, expected):
-    assert info.Commands(Answers(code, output)).pythons(["python3"]) == expected
+    assert info.Tools(Answers(code, output)).pythons(["python3"]) == expected
 
 
 @pytest.mark.parametrize(
@@ -386,7 +387,7 @@ def test_pythons(code, output, expected):
 )
 def test_packages(monkeypatch, is_debian, output):
     monkeypatch.setattr(os.path, "exists", lambda path: path == "/etc/debian_version" and is_debian)
-    assert info.Commands(Answers(0, output)).packages() == ["libc6", "nginx"]
+    assert info.Tools(Answers(0, output)).packages() == ["libc6", "nginx"]
 
 
 def test_units():
@@ -397,13 +398,13 @@ def test_units():
         "Id=omero-web@6.service\nActiveState=inactive\nUnitFileState=disabled\nControlGroup=\n"
     )
     socket = {"active": "active", "enabled": "enabled", "listen": "127.0.0.1:4080", "control_group": ""}
-    assert info.Commands(Answers(0, output)).units(["omero-web*"]) == {
+    assert looks.units(Systemd(Answers(0, output)), "omero-web*") == {
         "omero-web.socket": socket,
         "omero-web@7.service": {"active": "active", "enabled": "disabled", "listen": "", "control_group": GROUP},
         "omero-web@6.service": {"active": "inactive", "enabled": "disabled", "listen": "", "control_group": ""},
     }
-    assert info.Commands(Answers(0, "")).units([]) == {}
-    assert info.Commands(Answers(1, "Failed to connect to bus\n")).units([]) == {}
+    assert looks.units(Systemd(Answers(0, "")), "omero-web*") == {}
+    assert looks.units(Systemd(Answers(1, "Failed to connect to bus\n")), "omero-web*") == {}
 
 
 SOCKETS = ("omero-web.socket", "omero-web-127.0.0.1:4090.socket", "omero-web-::1:4080.socket", "omero-web-:4080.socket")
@@ -412,20 +413,20 @@ SOCKETS = ("omero-web.socket", "omero-web-127.0.0.1:4090.socket", "omero-web-::1
 @pytest.mark.parametrize("socket", SOCKETS)
 def test_sockets_of_instances(socket):
     public = socket.replace("omero-web", "omero-web-public")
-    assert [info.is_socket_of("omero-web", unit) for unit in (socket, public)] == [True, False]
-    assert [info.is_socket_of("omero-web-public", unit) for unit in (socket, public)] == [False, True]
+    assert [is_socket_of("omero-web", unit) for unit in (socket, public)] == [True, False]
+    assert [is_socket_of("omero-web-public", unit) for unit in (socket, public)] == [False, True]
 
 
 def test_socket_of_an_old_systemd():
     output = "Id=omero-web.socket\nActiveState=active\nUnitFileState=enabled\nListenStream=127.0.0.1:4080\n"
-    units = info.Commands(Answers(0, output)).units(["omero-web*"])
+    units = looks.units(Systemd(Answers(0, output)), "omero-web*")
     assert units["omero-web.socket"]["listen"] == "127.0.0.1:4080"
 
 
 def test_control_group_of_an_old_systemd():
     escaped = GROUP.replace("\\", "\\x5c")
     output = f"Id=omero-web@7.service\nActiveState=active\nUnitFileState=disabled\nControlGroup={escaped}\n"
-    units = info.Commands(Answers(0, output)).units(["omero-web*"])
+    units = looks.units(Systemd(Answers(0, output)), "omero-web*")
     assert units["omero-web@7.service"]["control_group"] == GROUP
 
 
@@ -433,42 +434,42 @@ def test_control_group_of_an_old_systemd():
     "output, version", [("systemd 219\n+PAM\n", 219), ("systemd 252 (252.38-1~deb12u1)\n+PAM\n", 252)]
 )
 def test_systemd(output, version):
-    assert info.Commands(Answers(0, output)).systemd() == version
+    assert info.Tools(Answers(0, output)).systemd() == version
 
 
 class SELinux(Answers):
     def __init__(self, mode, getsebool=""):
         self.outputs = {"getenforce": mode + "\n", "getsebool": getsebool}
 
-    def run_command(self, command, environ_update):
-        return 0, self.outputs[command[0]], ""
+    def run(self, *command, **options):
+        return Done(0, self.outputs[command[0]], "")
 
 
 def test_selinux():
-    commands = info.Commands(SELinux("Enforcing", "httpd_can_network_relay --> off\nhttpd_enable_homedirs --> on\n"))
+    commands = info.Tools(SELinux("Enforcing", "httpd_can_network_relay --> off\nhttpd_enable_homedirs --> on\n"))
     assert commands.selinux() == "enforcing"
     assert commands.booleans_off(["httpd_can_network_relay", "httpd_enable_homedirs"]) == ["httpd_can_network_relay"]
-    commands = info.Commands(SELinux("Disabled"))
+    commands = info.Tools(SELinux("Disabled"))
     assert commands.selinux() == "disabled"
     assert commands.booleans_off(["httpd_can_network_relay"]) == []
 
 
 @pytest.mark.parametrize("code, closed", [(0, []), (1, ["80/tcp"]), (127, []), (252, [])])
 def test_closed_ports(code, closed):
-    assert info.Commands(Answers(code, "")).closed_ports(["80/tcp"]) == closed
+    assert info.Tools(Answers(code, "")).closed_ports(["80/tcp"]) == closed
 
 
-def test_host_without_selinux_and_firewalld(monkeypatch):
-    monkeypatch.setattr(Answers, "get_bin_path", lambda self, name: None)
-    commands = info.Commands(Answers(1, ""))
+def test_host_without_selinux_and_firewalld():
+    commands = info.Tools(Answers(127, ""))
+    assert commands.nginx() == "0"
     assert commands.selinux() == "disabled"
     assert commands.booleans_off(["httpd_can_network_relay"]) == []
     assert commands.closed_ports(["80/tcp"]) == []
 
 
 def test_why_a_host_is_on_hold_is_one_line(tmp_path):
-    assert info.hold(str(tmp_path)) == ""
+    assert looks.hold(str(tmp_path)) == ""
     plant(tmp_path, {"hold": "\n course until Friday\nask Ann\n"})
-    assert info.hold(str(tmp_path)) == "course until Friday"
+    assert looks.hold(str(tmp_path)) == "course until Friday"
     plant(tmp_path, {"hold": "x" * 1000})
-    assert len(info.hold(str(tmp_path))) == 200
+    assert len(looks.hold(str(tmp_path))) == 200
