@@ -16,8 +16,6 @@ import tempfile
 from contextlib import contextmanager
 
 from ansible.module_utils.common.text.converters import to_bytes, to_native
-from ansible.module_utils.omero_config import ConfigError
-from ansible.module_utils.omero_config_write import evaluate, problems_of, problems_of_evaluation
 from ansible.module_utils.omero_web_host import (
     ACTIVATED,
     FAILED,
@@ -130,24 +128,30 @@ class Generation(object):
 
 
 def content_of_configuration(configuration, path, source, directory):
-    """Return the bytes of config.xml; what is wrong with the properties is raised as a ConfigError."""
+    """Return the bytes of config.xml; what is wrong with the properties is raised as a Problem."""
+    # Only here: the command of a host, which goes back to what is configured already, has neither.
+    from ansible.module_utils.omero_config import ConfigError
+    from ansible.module_utils.omero_config_write import evaluate, problems_of, problems_of_evaluation
+
     settings, secrets = configuration.get("settings") or {}, configuration.get("secrets") or {}
     append, purge = configuration.get("append") or {}, bool(configuration.get("purge"))
     problems = problems_of(settings, secrets, append, None)
     if problems:
-        raise ConfigError(*problems)
+        raise Problem(" ".join(problems))
     environment = dict(os.environ)
     scratch = tempfile.mkdtemp(prefix=".scratch-", dir=directory)
     try:
         found = evaluate(dict(settings, **secrets), append, purge, path, source, scratch)
         problems = problems_of_evaluation(found, scratch, set(settings) | set(append))
+    except ConfigError as error:
+        raise Problem(" ".join(error.problems))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         # What OMERO.web was told there is not for the commands that follow.
         os.environ.clear()
         os.environ.update(environment)
     if problems:
-        raise ConfigError(*problems)
+        raise Problem(" ".join(problems))
     return found.result
 
 

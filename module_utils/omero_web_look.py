@@ -202,7 +202,7 @@ def units(systemd, *names):
 
 
 def look_at_generations(name, basedir, systemd, timeout, more_units=()):
-    """Return what there is of generations, releases and their units, and who answers; as omero_web_info describes it."""
+    """Return what there is of generations, releases and their units, and who answers, as omero_web_info has it."""
     current = linked_generation(basedir, "current")
     free, read_only = file_system(basedir)
     finished, unfinished_generations = generations(basedir)

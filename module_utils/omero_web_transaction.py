@@ -16,7 +16,6 @@ except ImportError:  # Python 2.7
     from urllib import unquote
 
 from ansible.module_utils.common.text.converters import to_native
-from ansible.module_utils.omero_config import ConfigError
 from ansible.module_utils.omero_web_generation import Generation, acting_as, id_of_group, id_of_user
 from ansible.module_utils.omero_web_history import History
 from ansible.module_utils.omero_web_host import (
@@ -689,8 +688,6 @@ def change(params, host, commands, is_wanted=lambda: True):
             removed=transaction.removal.removed,
             remarks=transaction.remarks + transaction.removal.remarks + transaction.undo_problems,
         )
-    except ConfigError as error:
-        return failure(transaction, " ".join(error.problems), {})
     except Exception as error:
         return failure(transaction, in_words(error), getattr(error, "details", {}))
     finally:

@@ -8,6 +8,7 @@ import pytest
 from ansible.module_utils import omero_web_history
 from ansible.module_utils.omero_web_history import History
 from conftest import ROOT
+from test_role_names import Action
 
 # As Python 3.6 and 2.7 have it: no locale at all.
 POSIX = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
@@ -17,12 +18,13 @@ CHANGE = {"from": 7, "to": 8, "by": BY, "says": ["make generation 8", "put it li
 
 @pytest.fixture
 def command(tmp_path):
-    """Run the command; its exit code and what it prints."""
-    with open(f"{ROOT}/roles/omero-web/files/omero-web.py") as code, open(tmp_path / "omero-web", "w") as script:
-        script.write(code.read() + f"\nsys.exit(main('omero-web', {str(tmp_path)!r}))\n")
+    """Run the command as a host would have it, on whichever Python; its exit code and what it prints."""
+    program = tmp_path / "omero-web"
+    action = Action(omero_web_basedir=str(tmp_path))
+    program.write_bytes(action.command(action.known))
 
-    def command(*words):
-        done = subprocess.run([sys.executable, tmp_path / "omero-web", *words], capture_output=True, env=POSIX)
+    def command(*words, python=sys.executable):
+        done = subprocess.run([python, program, *words], capture_output=True, env=POSIX)
         return done.returncode, (done.stdout + done.stderr).decode()
 
     return command

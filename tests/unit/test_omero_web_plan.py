@@ -14,6 +14,7 @@ PLUGIN = Path(__file__).parents[2] / "roles/omero-web/action_plugins/omero_web_p
 spec = importlib.util.spec_from_file_location("omero_web_plan", PLUGIN)
 planning = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(planning)
+back = planning.back
 
 BASEDIR = "/opt/omero/web"
 RELEASES = [
@@ -415,11 +416,11 @@ class Site:
         self.begin(actions)
         look = self.machine.look(self.configuration)
         try:
-            planned = planning.plan_rollback(look, wanted(name=self.machine.name, generation=generation))
-        except planning.Refusal:
+            planned = back.plan_rollback(look, wanted(name=self.machine.name, generation=generation))
+        except back.Refusal:
             return False
         look["units"].update(neighbours_of(self.machine.name))
-        assert planned == planning.plan_rollback(look, wanted(name=self.machine.name, generation=generation))
+        assert planned == back.plan_rollback(look, wanted(name=self.machine.name, generation=generation))
         try:
             self.machine.take(planned, None, None, self.tick)
         except Crash:
@@ -531,7 +532,7 @@ def test_there_and_back_again_while_users_download(name, events):
     # And on, for generation `after` finishes requests, too.
     assert site.go_back()
     assert site.machine.generations[site.machine.current]["configuration"] == after["configuration"]
-    assert before["number"] in planning.running(site.machine.look(0), name)
+    assert before["number"] in back.running(site.machine.look(0), name)
 
 
 # --- one decision at a time -------------------------------------------------------------------------------------------
@@ -683,14 +684,14 @@ def test_a_site_that_does_not_answer_is_a_problem_of_its_own():
     ],
 )
 def test_what_is_refused_before_anything_changes(look, differences, sentence):
-    with pytest.raises(planning.Refusal, match=planning.re.escape(sentence)):
+    with pytest.raises(back.Refusal, match=planning.re.escape(sentence)):
         planned(converged(configuration_is_wanted=False, **look), **differences)
 
 
 def test_a_site_of_others_with_the_name_of_the_roles_own_is_refused_on_a_new_host():
     conf = "/etc/nginx/conf.d/omero-web.conf"
     look = {**Host("omero-web").look(1), "matched": [conf]}
-    with pytest.raises(planning.Refusal, match=planning.re.escape(f"installed in another way ({conf});")):
+    with pytest.raises(back.Refusal, match=planning.re.escape(f"installed in another way ({conf});")):
         planned(look)
     assert planned(look, nginx_files={})["steps"]
     # Of a template of the site's own, nothing is known.
@@ -739,7 +740,7 @@ def in_nginx(*names, ports=(80,)):
     ],
 )
 def test_what_another_instance_has_is_refused(neighbour, differences, sentence):
-    with pytest.raises(planning.Refusal, match=planning.re.escape(sentence)):
+    with pytest.raises(back.Refusal, match=planning.re.escape(sentence)):
         planned(converged(neighbours=[{**NEIGHBOUR, **neighbour}]), **differences)
 
 
@@ -769,15 +770,15 @@ def test_instances_that_are_made_at_once():
     assert planning.neighbour_of({**public, "omero_web_nginx": "no"})["sites"] == []
     assert planning.neighbour_of(defaults)["sites"][0]["ports"] == [80]
     with pytest.raises(
-        planning.Refusal, match="the unnamed instance on web-1 has /opt/omero/web, omero-web, omero-web"
+        back.Refusal, match="the unnamed instance on web-1 has /opt/omero/web, omero-web, omero-web"
     ):
         planned(converged(neighbours=[planning.neighbour_of(defaults)]), name="omero-web-public")
 
 
 def test_a_rollback_has_no_business_with_another_instance():
     look = converged(neighbours=[{**NEIGHBOUR, "basedir": BASEDIR}])
-    with pytest.raises(planning.Refusal, match="omero_web_basedir is /opt/omero/web, and the instance public on web-1"):
-        planning.plan_rollback(look, wanted())
+    with pytest.raises(back.Refusal, match="omero_web_basedir is /opt/omero/web, and the instance public on web-1"):
+        back.plan_rollback(look, wanted())
 
 
 def test_a_full_disk_does_not_matter_where_nothing_is_due():
@@ -817,38 +818,38 @@ def test_a_site_that_is_on_hold_stays_as_it_is(on_host, variable, sentence):
     look = converged(hold=on_host)
     assert planned(look, hold=variable)["steps"] == []
     due = {**look, "configuration_is_wanted": False}
-    with pytest.raises(planning.Refusal, match=sentence):
+    with pytest.raises(back.Refusal, match=sentence):
         planned(due, hold=variable)
     assert planned(due, hold=variable, despite_hold=True)["steps"] == ["change"]
-    assert planning.plan_rollback(look, wanted(hold=variable))["steps"] == ["change"]
+    assert back.plan_rollback(look, wanted(hold=variable))["steps"] == ["change"]
 
 
 @pytest.mark.parametrize(
     "differences, sentence",
     [
-        ({"generation": 9}, "runs generation 2 and cannot go back to generation 9; omero_web_generation can be 1."),
-        ({"generation": 2}, "cannot go back to generation 2; omero_web_generation can be 1."),
+        ({"generation": 9}, "runs generation 2 and cannot go back to generation 9; what it can go back to: 1."),
+        ({"generation": 2}, "cannot go back to generation 2; what it can go back to: 1."),
     ],
 )
 def test_rollback_that_is_refused(differences, sentence):
-    with pytest.raises(planning.Refusal, match=planning.re.escape(sentence)):
-        planning.plan_rollback(converged(), wanted(**differences))
+    with pytest.raises(back.Refusal, match=planning.re.escape(sentence)):
+        back.plan_rollback(converged(), wanted(**differences))
 
 
 def test_rollback_to_what_failed_or_lost_its_release_is_refused():
     look = converged()
     look["generations"][0]["failed"] = True
-    with pytest.raises(planning.Refusal, match="generation 1, which failed .omero_web_rollback_to_failed would try"):
-        planning.plan_rollback(look, wanted())
-    assert planning.plan_rollback(look, wanted(to_failed=True))["generation"] == 1
+    with pytest.raises(back.Refusal, match="generation 1, which failed .omero_web_rollback_to_failed would try"):
+        back.plan_rollback(look, wanted())
+    assert back.plan_rollback(look, wanted(to_failed=True))["generation"] == 1
     look["releases"] = {}
-    with pytest.raises(planning.Refusal, match="generation 1, whose release 5.33.2-1 is gone; .* none: there is no"):
-        planning.plan_rollback(look, wanted(to_failed=True))
+    with pytest.raises(back.Refusal, match="generation 1, whose release 5.33.2-1 is gone; .* nothing, for there is no"):
+        back.plan_rollback(look, wanted(to_failed=True))
 
 
 def test_rollback_says_who_serves_where_that_is_not_the_live_generation():
     """As it is after a handover that was killed."""
-    assert planning.plan_rollback(converged(), wanted())["says"] == ["go back from generation 2 to generation 1"]
+    assert back.plan_rollback(converged(), wanted())["says"] == ["go back from generation 2 to generation 1"]
     look = with_unit("omero-web@3.service", active="active")
     answer = {"status": 200, "message": ""}
     for answered, words in (
@@ -856,14 +857,14 @@ def test_rollback_says_who_serves_where_that_is_not_the_live_generation():
         (3, " (generation 3, which answers now, runs, too, and ends)"),
         (1, ", which answers already (generation 3 runs, too, and ends)"),
     ):
-        says = planning.plan_rollback({**look, "answer": {**answer, "generation": answered}}, wanted())["says"]
+        says = back.plan_rollback({**look, "answer": {**answer, "generation": answered}}, wanted())["says"]
         assert says == [f"go back from generation 2 to generation 1{words}"]
 
 
 def test_rollback_to_one_that_finishes_requests_makes_it_anew():
     look = with_unit("omero-web@1.service", active="deactivating")
     look["generations"][0]["manifest"] |= {"made": "2026-11-26", "made_by": "somebody"}
-    planned = planning.plan_rollback(look, wanted())
+    planned = back.plan_rollback(look, wanted())
     assert planned["says"] == [
         "go back from generation 2 to generation 1, made anew as generation 3 while that finishes requests"
     ]
@@ -877,7 +878,7 @@ def test_rollback_to_one_that_finishes_requests_makes_it_anew():
     assert change["trial"]
     # One whose files the service may have changed is never read by root: it is waited for.
     look["generations"][0]["manifest"]["schema"] = 1
-    assert planning.plan_rollback(look, wanted())["change"]["make"] is None
+    assert back.plan_rollback(look, wanted())["change"]["make"] is None
 
 
 def test_rollback_runs_a_generation_as_its_manifest_says():
@@ -885,7 +886,7 @@ def test_rollback_runs_a_generation_as_its_manifest_says():
     site.run()
     site.port = 4090
     site.run()
-    change = planning.plan_rollback(site.machine.look(1), wanted())["change"]
+    change = back.plan_rollback(site.machine.look(1), wanted())["change"]
     assert change["target"]["address"] == "127.0.0.1:4080"
     assert change["target"]["socket"] == "omero-web.socket"
     assert change["fallback"]["installed"]["omero-web.socket"].endswith("/omero-web-127.0.0.1:4090.socket")
@@ -899,11 +900,11 @@ def test_what_a_user_is_to_find_is_of_the_apps_of_a_generation():
     site.port = 4090
     site.run()
     look = site.machine.look(1)
-    assert planning.plan_rollback(look, wanted(pages={"apps": []}))["change"]["pages"]["apps"] == ["/figure/"]
+    assert back.plan_rollback(look, wanted(pages={"apps": []}))["change"]["pages"]["apps"] == ["/figure/"]
     # Older versions of the role did not say.
     for one in look["generations"]:
         del one["manifest"]["pages"]
-    assert planning.plan_rollback(look, wanted())["change"]["pages"] == {}
+    assert back.plan_rollback(look, wanted())["change"]["pages"] == {}
 
 
 def test_trial_as_a_user_is_told():
@@ -912,9 +913,9 @@ def test_trial_as_a_user_is_told():
     assert planned(look, **who)["says"] == []
     says = planned({**look, "configuration_is_wanted": False}, **who)["says"]
     assert says[:3] == ["make generation 3", "try generation 3 as the user researcher", "put generation 3 live"]
-    says = planning.plan_rollback(look, wanted(**who))["says"]
+    says = back.plan_rollback(look, wanted(**who))["says"]
     assert says == ["try generation 1 as the user researcher", "go back from generation 2 to generation 1"]
-    assert len(planning.plan_rollback(look, wanted(start=False, **who))["says"]) == 1
+    assert len(back.plan_rollback(look, wanted(start=False, **who))["says"]) == 1
 
 
 def test_rollback_to_a_generation_of_the_first_versions_of_the_role():
@@ -923,7 +924,7 @@ def test_rollback_to_a_generation_of_the_first_versions_of_the_role():
     look["generations"][0] |= {
         "manifest": {"prefix": "/omero"}, "address": "127.0.0.1:4070", "files": ["nginx.conf", "omero-web.service"]
     }  # fmt: skip
-    target = planning.plan_rollback(look, wanted())["change"]["target"]
+    target = back.plan_rollback(look, wanted())["change"]["target"]
     assert (target["address"], target["socket"], target["prefix"]) == ("127.0.0.1:4070", "omero-web.socket", "/omero")
     assert target["url"] == "http://127.0.0.1:80/omero"
     assert target["installed"] == {

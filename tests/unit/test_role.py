@@ -19,7 +19,7 @@ SPEC = {name: option for entry_point in ENTRY_POINTS for name, option in entry_p
 PLUGIN_FILES = [ROLE / f"action_plugins/omero_web_{name}.py" for name in ("build", "change", "plan", "wanted")]
 CODE = "\n".join(path.read_text() for path in (*TASKS, *CONSTANTS, *PLUGIN_FILES, *sorted(ROLE.glob("templates/*"))))
 # They have names like variables, but are none.
-PLUGINS = {path.stem for path in (*ROOT.glob("library/*.py"), *ROLE.glob("*_plugins/*.py"))}
+PLUGINS = {path.stem for path in (*ROOT.glob("library/*.py"), *ROOT.glob("module_utils/*.py"), *ROLE.glob("*_plugins/*.py"))}
 
 
 def flattened(options, parent=""):

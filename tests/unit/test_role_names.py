@@ -92,7 +92,8 @@ def everything(site, instance):
     return {
         "generation": action.generation_contents(known),
         "moving": action.rendered(checked["variables"]["omero_web_nginx_template"], {"moving": True}, known),
-        "contents": {file["path"]: action.rendered(file["src"], {}, known) for file in checked["files"]},
+        "contents": {file["path"]: action.content(file, known).decode() for file in checked["files"] if file["src"]},
+        "command": wanted.settings_of_command(checked, own, known),
         "look": {key: value for key, value in wanted.look_arguments(checked, own).items() if key in ("name", "units")},
         "wanted": {key: value for key, value in wanted.wanted_of(checked, own, known).items() if key != "of_others"},
         "configuration": wanted.configuration_of(checked, RELEASE),

@@ -18,15 +18,10 @@ from ansible.module_utils.parsing.convert_bool import boolean
 site_wants = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_wanted.py"))))
 version_key = site_wants.version_key
 
-SCHEMA = 2
+# What a host alone decides as well.
+back = site_wants.shared_code("omero_web_rollback")
+
 DEFAULT_ADDRESS = "127.0.0.1:4080"
-# What a generation takes on disk, with room for its log and its sessions until somebody makes more.
-GENERATION_MB = 16
-NOBODY = {"number": 0, "release": "", "failed": False, "activated": False, "address": "", "files": [], "manifest": {}}
-
-
-class Refusal(Exception):
-    """Why a run cannot go on, in one sentence with the remedy. Nothing has changed by then."""
 
 
 # --- which release ----------------------------------------------------------------------------------------------------
@@ -132,19 +127,13 @@ def named_release(look, release, definition, order):
 # --- which generation -------------------------------------------------------------------------------------------------
 
 
-def generation(look, number):
-    """Return what the look says of a generation, also of one whose manifest a power cut has emptied."""
-    known = (*look["generations"], *look["unfinished"]["generations"])
-    return {**NOBODY, **next((one for one in known if one["number"] == number), {})}
-
-
 def socket_of(name, look, address):
     """Return the name of the socket unit for an address.
 
     One that listens there already is used again. A changed address is another unit, which listens beside the old one
     until nobody needs that any more.
     """
-    live = generation(look, look["current"])
+    live = back.generation(look, look["current"])
     if live["address"] == address:
         return live["manifest"].get("socket", f"{name}.socket")
     sockets = (unit for unit in look["units"] if is_own_socket(name, unit))
@@ -157,57 +146,6 @@ def socket_of(name, look, address):
 def is_own_socket(name, unit):
     """Tell whether a unit is a socket of this instance: that of an address has a colon, which no instance has."""
     return re.fullmatch(rf"{re.escape(name)}(-[0-9A-Za-z.]*:[0-9A-Za-z.:]+)?\.socket", unit) is not None
-
-
-def unit_of(name, number):
-    return f"{name}@{number}.service"
-
-
-def target_of(number, wanted):
-    """Return how the generation that is made next is run."""
-    units = {"omero-web.service": unit_of(wanted["name"], number), "omero-web.socket": wanted["target"]["socket"]}
-    installed = {file: f"/etc/systemd/system/{unit}" for file, unit in units.items()}
-    return {"number": number, **wanted["target"], "installed": {**installed, **wanted["nginx_files"]}}
-
-
-def target_of_manifest(look, number, wanted):
-    """Return how a generation that exists is run: as its manifest says, whatever the variables say by now."""
-    found = generation(look, number)
-    manifest = found["manifest"]
-    if manifest.get("schema") == SCHEMA:
-        return {"number": number, **{key: manifest[key] for key in (*wanted["target"], "installed")}}
-    # The first manifests did not say where a generation is installed; the very first ones not even where it answers.
-    prefix = manifest.get("prefix", "")
-    files = {file: path for file, path in wanted["nginx_files"].items() if file in found["files"]}
-    told = {
-        "prefix": prefix,
-        "url": manifest.get("url", wanted["base_url"] + prefix),
-        "address": found["address"],
-        "socket": f"{wanted['name']}.socket",
-    }
-    return target_of(number, {**wanted, "target": {**wanted["target"], **told}, "nginx_files": files})
-
-
-def twin_of(look, target, manifest, name):
-    """Return how a generation is run that is made like one that is there, and what it is made of."""
-    number = max(numbers(look)) + 1
-    service = f"/etc/systemd/system/{unit_of(name, number)}"
-    target = {**target, "number": number, "installed": {**target["installed"], "omero-web.service": service}}
-    of_its_own = {"generation": number, "previous": look["current"], "installed": target["installed"]}
-    known = {key: value for key, value in manifest.items() if key not in ("made", "made_by", "failed")}
-    return target, {"copy_of": manifest["generation"], "manifest": {**known, **of_its_own}}
-
-
-def running(look, name):
-    """Return the numbers of generations that run, start or stop."""
-    pattern = re.compile(rf"{re.escape(name)}@(\d+)\.service")
-    units = ((pattern.fullmatch(unit), state["active"]) for unit, state in look["units"].items())
-    return {int(found[1]) for found, active in units if found and active not in ("inactive", "failed")}
-
-
-def finishes_requests(look, name, number):
-    """Tell whether a generation is about to end, which may take as long as a download; it cannot start before."""
-    return look["units"].get(unit_of(name, number), {}).get("active") == "deactivating"
 
 
 def trials(look, name):
@@ -223,10 +161,6 @@ def building(look, name):
     return {found[1] for found, active in units if found and active not in ("inactive", "failed")}
 
 
-def numbers(look):
-    return [one["number"] for one in (*look["generations"], *look["unfinished"]["generations"])]
-
-
 # --- what of the host is not as it should be --------------------------------------------------------------------------
 
 
@@ -234,7 +168,7 @@ def is_as_wanted(look, kind, wanted, contents):
     """Tell whether a path is what it should be; a link is never taken for what it points to."""
     attributes = {name: wanted.get(name, "root") for name in ("owner", "group")}
     if wanted["path"] in contents:
-        attributes["sha256"] = hashlib.sha256(contents[wanted["path"]].encode()).hexdigest()
+        attributes["sha256"] = hashlib.sha256(contents[wanted["path"]]).hexdigest()
     expected = {"kind": kind, "mode": wanted["mode"], **attributes}
     found = look["paths"].get(wanted["path"], {})
     return {name: found.get(name) for name in expected} == expected
@@ -254,71 +188,19 @@ def host_work(look, wanted):
     }
 
 
-def refuse_the_unexpected(look, wanted):
-    """Refuse a host with another OMERO.web of the role, and one where root could be led to something else.
-
-    What the service can write, or could where an older version of the role left it, may be a link to anywhere.
-    """
-    refuse_what_is_anothers(look, wanted)
-    host = wanted["host"]
-    for key, value in wanted["service"].items() if look["service"] else ():
-        if look["service"].get(key) != value:
-            name, other = wanted["name"], look["service"].get(key, "another")
-            var = f"{wanted['basedir']}/var"
-            # A service cannot go on with a log and with sessions that are another user's.
-            move = f"; mv {var} {var}.{other}" if key == "user" else ""
-            raise Refusal(
-                f"omero_web_{key} is {value}, and {host} has an OMERO.web with {other}, which the new one would take "
-                f"down; set that, or another omero_web_instance, to run beside it, or first take away what is there "
-                f"(systemctl disable --now {name}.target; rm /etc/systemd/system/{name}@*.service; systemctl "
-                f"daemon-reload{move}). Nothing has changed."
-            )
-    for path, kind in sorted(look["misplaced"].items()):
-        ours = "a file" if path.endswith("/django_secret_key") else "a directory"
-        raise Refusal(
-            f"{path} on {host} is {kind}, where the role has {ours} and follows no link; move it away, and where it "
-            "leads to another disk, mount that there instead (mount --bind). Nothing has changed."
-        )
-
-
 def refuse_others(look, wanted):
     """Refuse a host with an OMERO.web that was installed in another way: its service would have the port at a boot.
 
     A site of nginx has the name of the role's own with some; before a host's first generation it is not the role's.
     """
-    own = [path for path in wanted["nginx_files"].values() if path in look["matched"] and not numbers(look)]
+    own = [path for path in wanted["nginx_files"].values() if path in look["matched"] and not back.numbers(look)]
     found = [path for path in wanted["of_others"] if path in look["paths"]] + own
     if found:
-        raise Refusal(
+        raise back.Refusal(
             f"{wanted['host']} has an OMERO.web that was installed in another way ({', '.join(found)}); take over its "
             f"settings and take it away, as docs/production.md tells (A host that has an OMERO.web already). "
             "Nothing has changed."
         )
-
-
-def instance(name):
-    """Return how people know an instance by the name that its units begin with."""
-    _, _, word = name.partition("omero-web-")
-    return f"the instance {word}" if word else "the unnamed instance"
-
-
-def refuse_what_is_anothers(look, wanted):
-    """Refuse a directory, a user or a group that another instance on the host has: either could change the other."""
-    for one in look["neighbours"]:
-        service = wanted["service"]
-        same = [key for key in ("user", "group") if one[key] == service[key]]
-        if is_within(one["basedir"], service["basedir"]) or is_within(service["basedir"], one["basedir"]):
-            same = ["basedir", *same]
-        if same:
-            taken = ", ".join(f"omero_web_{key} is {service[key]}" for key in same)
-            raise Refusal(
-                f"{taken}, and {instance(one['name'])} on {wanted['host']} has {', '.join(one[key] for key in same)}; "
-                f"set others for {instance(wanted['name'])}. Nothing has changed."
-            )
-
-
-def is_within(path, directory):
-    return f"{path}/".startswith(f"{directory}/")
 
 
 def refuse_where_another_answers(look, wanted):
@@ -326,9 +208,9 @@ def refuse_where_another_answers(look, wanted):
     port = wanted["target"]["address"].rpartition(":")[2]
     names = {in_full(look, name) for name in wanted["server_names"]}
     for one in look["neighbours"]:
-        who, whose = f"{instance(one['name'])} on {wanted['host']}", instance(wanted["name"])
+        who, whose = f"{back.instance(one['name'])} on {wanted['host']}", back.instance(wanted["name"])
         if one["address"].rpartition(":")[2] == port:
-            raise Refusal(
+            raise back.Refusal(
                 f"omero.web.application_server.port is {port}, where {who} listens; set another in omero_web_config "
                 f"for {whose}. Nothing has changed."
             )
@@ -336,7 +218,7 @@ def refuse_where_another_answers(look, wanted):
             ports = sorted(set(site["ports"]) & set(wanted["ports"]))
             same = sorted(names & {in_full(look, name) for name in site["server_names"]})
             if ports and same:
-                raise Refusal(
+                raise back.Refusal(
                     f"omero_web_server_names has {', '.join(same)}, under which nginx has {who} at port {ports[0]}; "
                     f"give {whose} names of its own, or another port. Nothing has changed."
                 )
@@ -358,7 +240,7 @@ def unsettled_units(look, wanted, target):
     name, units = wanted["name"], look["units"]
     nginx = ["nginx.service"] if wanted["has_nginx"] else []
     at_boot = [f"{name}.target", f"{name}-boot.service", *nginx]
-    up = [f"{name}.target", target["socket"], unit_of(name, target["number"]), *target["units"], *nginx]
+    up = [f"{name}.target", target["socket"], back.unit_of(name, target["number"]), *target["units"], *nginx]
     services = [unit for unit in units if re.fullmatch(rf"{re.escape(name)}@\d+\.service", unit)]
     own = [*services, *(unit for unit in units if is_own_socket(name, unit))]
     unsettled = [unit for unit in at_boot if units.get(unit, {}).get("enabled") != "enabled"]
@@ -384,13 +266,13 @@ def kept_generations(look, name, target, keep):
     good = sorted((one["number"] for one in look["generations"] if not one["failed"]), reverse=True)
     failed = sorted((one["number"] for one in look["generations"] if one["failed"]), reverse=True)
     live = look["current"]
-    previous = live if target != live else generation(look, live)["manifest"].get("previous", 0)
+    previous = live if target != live else back.generation(look, live)["manifest"].get("previous", 0)
     indispensable = [number for number in (target, previous) if number]
     others = [number for number in good if number not in indispensable]
     return {
         **dict.fromkeys(failed[:keep], "failed lately"),
         **dict.fromkeys(others[: max(0, keep - 2)], "one to go back to"),
-        **dict.fromkeys(running(look, name), "runs"),
+        **dict.fromkeys(back.running(look, name), "runs"),
         # The link moves on where another generation takes over.
         **({look["previous"]: "has static files of pages that are loaded"} if target == live else {}),
         previous: "the one before",
@@ -402,8 +284,8 @@ def kept_generations(look, name, target, keep):
 def removals(look, wanted, target, release):
     """Return what is kept no longer, exactly, by kind."""
     kept = kept_generations(look, wanted["name"], target, wanted["keep"])
-    pruned = [number for number in numbers(look) if number not in kept]
-    releases = {generation(look, number)["release"] for number in kept} | {release}
+    pruned = [number for number in back.numbers(look) if number not in kept]
+    releases = {back.generation(look, number)["release"] for number in kept} | {release}
     djangos = {look["releases"].get(one, {}).get("django") for one in releases}
     # A release without a manifest that nobody uses is what a broken-off build left; its next build removes it first.
     complete = [one for one in look["releases"] if one not in releases]
@@ -413,7 +295,7 @@ def removals(look, wanted, target, release):
         "releases": sorted(complete + broken_off),
         "sessions": [one for one in look["sessions"] if one.replace("django-", "", 1) not in djangos],
         "wheels": look["wheels"][wanted["keep"] :],
-        "units": [f"/etc/systemd/system/{unit_of(wanted['name'], number)}" for number in sorted(pruned)],
+        "units": [f"/etc/systemd/system/{back.unit_of(wanted['name'], number)}" for number in sorted(pruned)],
     }
 
 
@@ -431,11 +313,11 @@ def plan(look, wanted, release):
     change      what omero_web_change is told; empty as long as the release is not built
     problem     why the site does not answer although nothing is due; empty if it does
     """
-    refuse_the_unexpected(look, wanted)
+    back.refuse_the_unexpected(look, wanted)
     refuse_others(look, wanted)
     refuse_where_another_answers(look, wanted)
     refuse_missing_files(look, wanted)
-    live = generation(look, look["current"])
+    live = back.generation(look, look["current"])
     is_built = release["is_built"]
     is_new = runs_deleted_files(look, wanted) or not (
         is_built
@@ -444,8 +326,8 @@ def plan(look, wanted, release):
         and live["manifest"].get("parts") == wanted["parts"]
         and look["configuration_is_wanted"]
     )
-    number = max(numbers(look), default=0) + 1 if is_new else live["number"]
-    target = target_of(number, wanted)
+    number = max(back.numbers(look), default=0) + 1 if is_new else live["number"]
+    target = back.target_of(number, wanted)
     hands_over = is_new or has_strayed(look, wanted, target)
     host = host_work(look, wanted)
     remove = removals(look, wanted, number, release["name"])
@@ -458,7 +340,7 @@ def plan(look, wanted, release):
     }
     steps = [step for step, sentences in says.items() if sentences]
     refuse_what_is_on_hold(look, wanted, steps)
-    check_disk(look, wanted, steps, is_new)
+    back.check_disk(look, wanted, steps, is_new)
     make = made_of(target, live["number"], wanted) if is_new else None
     return {
         "steps": steps,
@@ -466,64 +348,9 @@ def plan(look, wanted, release):
         "generation": number,
         "live": live["number"],
         "host": host,
-        "change": change(look, wanted, release["name"], target, make, hands_over, remove) if is_built else {},
+        "change": back.change(look, wanted, release["name"], target, make, hands_over, remove) if is_built else {},
         "problem": "" if steps else problem_of_answer(look, wanted),
     }
-
-
-def plan_rollback(look, wanted):
-    """Return what rollback.yml does to a host, in the same form."""
-    refuse_the_unexpected(look, wanted)
-    live = generation(look, look["current"])
-    number = wanted["generation"] or live["manifest"].get("previous", 0)
-    found = generation(look, number)
-    check_rollback(look, wanted, live, found)
-    target, make = target_of_manifest(look, number, wanted), None
-    anew = ""
-    if finishes_requests(look, wanted["name"], number) and found["manifest"].get("schema") == SCHEMA:
-        target, make = twin_of(look, target, found["manifest"], wanted["name"])
-        anew = f", made anew as generation {target['number']} while that finishes requests"
-    steps = ["change"]
-    check_disk(look, wanted, steps, is_new=make is not None)
-    nothing = {"generations": [], "releases": [], "sessions": [], "wheels": [], "units": []}
-    others = sorted(running(look, wanted["name"]) - {live["number"], number})
-    answered = look["answer"]["generation"]
-    others = [f"{one}, which answers now," if one == answered else str(one) for one in others]
-    already = ", which answers already" if answered == number else ""
-    beside = f" (generation {', '.join(others)} runs, too, and ends)" if others else ""
-    return {
-        "steps": steps,
-        "says": [
-            *says_of_user(wanted, target["number"]),
-            f"go back from generation {live['number']} to generation {number}{anew}{already}{beside}",
-        ],
-        "generation": target["number"],
-        "live": live["number"],
-        "host": {},
-        "change": change(look, wanted, found["release"], target, make, True, nothing),
-        "problem": "",
-    }
-
-
-def check_rollback(look, wanted, live, found):
-    """Refuse a generation that is not there, is live already, failed, or has lost its release."""
-    good = [one["number"] for one in look["generations"] if not one["failed"] and one["number"] != live["number"]]
-    problem = ""
-    if not found["manifest"] or found["number"] == live["number"]:
-        problem = ""
-    elif found["failed"] and not wanted["to_failed"]:
-        problem = ", which failed (omero_web_rollback_to_failed would try it again)"
-    elif found["release"] not in look["releases"]:
-        problem = f", whose release {found['release']} is gone"
-    else:
-        return
-    number = found["number"] or wanted["generation"]
-    aim = f"generation {number}" if number else "one before it"
-    choices = " or ".join(map(str, good)) or "none: there is no other good generation"
-    raise Refusal(
-        f"{wanted['host']} runs generation {live['number']} and cannot go back to {aim}{problem}; "
-        f"omero_web_generation can be {choices}."
-    )
 
 
 def runs_deleted_files(look, wanted):
@@ -536,7 +363,7 @@ def runs_deleted_files(look, wanted):
 
 def has_strayed(look, wanted, target):
     """Tell whether the host differs from what its live generation wants."""
-    is_complete = generation(look, target["number"])["activated"] and not look["astray"]
+    is_complete = back.generation(look, target["number"])["activated"] and not look["astray"]
     return not is_complete or has_default_site(look, wanted) or bool(unsettled_units(look, wanted, target))
 
 
@@ -545,25 +372,10 @@ def refuse_what_is_on_hold(look, wanted, steps):
     why = wanted["hold"] or look["hold"]
     if steps and why and not wanted["despite_hold"]:
         where = "omero_web_hold" if wanted["hold"] else f"{wanted['basedir']}/hold there"
-        raise Refusal(
+        raise back.Refusal(
             f"{wanted['host']} is on hold: {why} ({where}); --check shows what is due, and "
             "-e omero_web_despite_hold=true does it all the same. Nothing has changed."
         )
-
-
-def check_disk(look, wanted, steps, is_new):
-    """Refuse what the disk cannot take. A run with nothing to do needs no space."""
-    where, free = f"{wanted['basedir']} on {wanted['host']}", look["free_bytes"] // 1048576
-    if steps and look["read_only"]:
-        raise Refusal(f"{where} is on a file system that is read-only; mount it read-write. Nothing has changed.")
-    if "build" in steps and free < wanted["minimum_free_mb"]:
-        raise Refusal(
-            f"{where} has {free} MiB free, and a release needs {wanted['minimum_free_mb']} "
-            "(omero_web_minimum_free_mb); free some space or lower omero_web_keep_generations. Nothing has changed."
-        )
-    if is_new and free < GENERATION_MB:
-        needed = f"a generation needs {GENERATION_MB}; free some space"
-        raise Refusal(f"{where} has {free} MiB free, and {needed}. Nothing has changed.")
 
 
 def problem_of_answer(look, wanted):
@@ -580,7 +392,7 @@ def refuse_missing_files(look, wanted):
     for name, path in wanted["tls_files"].items():
         if path in look["missing_files"]:
             where = f"which is not on {wanted['host']}; put it there or name another file"
-            raise Refusal(f"{name} is {path}, {where}. Nothing has changed.")
+            raise back.Refusal(f"{name} is {path}, {where}. Nothing has changed.")
 
 
 def says_of_host(host, live):
@@ -611,14 +423,10 @@ def says_of_change(look, wanted, number, is_new, hands_over):
     if is_new:
         says += [f"make generation {number}"]
     if is_new:
-        says += says_of_user(wanted, number)
+        says += back.says_of_user(wanted, number)
     if hands_over:
         says += [f"put generation {number} live{'' if wanted['start'] else ' at the next boot'}"]
     return says
-
-
-def says_of_user(wanted, number):
-    return [f"try generation {number} as {wanted['tried_as']}"] if wanted["tried_as"] and wanted["start"] else []
 
 
 def says_of_removals(remove):
@@ -630,7 +438,7 @@ def says_of_removals(remove):
 def manifest_of(target, previous, wanted):
     """Return what a generation says of itself: all that is needed to run it again, whatever the variables say then."""
     return {
-        "schema": SCHEMA,
+        "schema": back.SCHEMA,
         "generation": target["number"],
         "previous": previous,
         "parts": wanted["parts"],
@@ -648,27 +456,6 @@ def made_of(target, live, wanted):
         "sessions": wanted["sessions"],
         "from": 0 if wanted["purge"] else live,
         "manifest": manifest_of(target, live, wanted),
-    }
-
-
-def change(look, wanted, release, target, make, hands_over, remove):
-    """Return what omero_web_change does as a whole, but for the contents of files, and secrets."""
-    live, number = look["current"], target["number"]
-    # Where somebody removed the link, users go back to what runs.
-    serving = live or max(running(look, wanted["name"]) - {number}, default=0)
-    of_fallback = target_of_manifest(look, serving, wanted)
-    manifest = make["manifest"] if make else generation(look, number)["manifest"]
-    return {
-        "release": release,
-        "seen": {"current": live, "generations": [one["number"] for one in look["generations"]]},
-        "target": target,
-        "fallback": {key: of_fallback[key] for key in ("number", "installed", "url")} if serving else {"number": 0},
-        "make": make,
-        # Those of its own apps. Generations of older versions of the role have none but what every site has.
-        "pages": manifest.get("pages", {}),
-        "trial": wanted["start"] and (make is not None or number != live),
-        "hand_over": hands_over,
-        "remove": remove,
     }
 
 
@@ -702,7 +489,7 @@ class ActionModule(site_wants.RoleAction):
         decide = self._rollback if self._task.args.get("rollback") else self._plan
         try:
             return {**result, "changed": False, **decide(look)}
-        except Refusal as refusal:
+        except back.Refusal as refusal:
             # An exception would be announced as one.
             return {**result, "failed": True, "msg": str(refusal)}
 
@@ -711,12 +498,12 @@ class ActionModule(site_wants.RoleAction):
         facts = self.variables["ansible_facts"]
         problem = site_wants.problem_of_platform(self.constants, facts, self.hostname)
         if problem:
-            raise Refusal(problem)
+            raise back.Refusal(problem)
         return site_wants.host_of(self.checked, self.constants, look, facts, self.hostname)
 
     def _rollback(self, look):
         host = self._known(look)
-        return {**host, **plan_rollback(look, site_wants.wanted_of_rollback(self.checked, self.constants, host))}
+        return {**host, **back.plan_rollback(look, site_wants.wanted_of_rollback(self.checked, self.constants, host))}
 
     def _plan(self, look):
         known, site = self._known(look), self.checked
@@ -724,7 +511,7 @@ class ActionModule(site_wants.RoleAction):
         order["archive_version"] = self._task.args["archive_version"]
         release = choose_release(look, order)
         if release["problem"]:
-            raise Refusal(release["problem"])
+            raise back.Refusal(release["problem"])
         known["shipping"] = site_wants.shipping_of(site, self.constants, known, release)
         constraints = self.file("constraints-python2.7.txt").rstrip()
         definition = site_wants.definition_of(site, known["shipping"], release, constraints)
@@ -732,7 +519,7 @@ class ActionModule(site_wants.RoleAction):
         known["socket"] = socket_of(order["name"], look, site["address"])
         wanted = site_wants.wanted_of(site, self.constants, known)
         wanted["despite_hold"] |= self._task.check_mode
-        wanted["contents"] = {file["path"]: self.rendered(file["src"], {}, known) for file in site["files"]}
+        wanted["contents"] = {file["path"]: self.content(file, known) for file in site["files"]}
         wanted["parts"] = site_wants.parts_of(site, self.generation_contents(known), known["release"], look)
         return {**known, **plan(look, wanted, known["release"])}
 

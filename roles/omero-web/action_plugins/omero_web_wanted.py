@@ -10,19 +10,27 @@ import hashlib
 import json
 import re
 import runpy
+import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import module_utils_loader
 from ansible.release import __version__
 from ansible.utils.vars import merge_hash
 
 ROLE = Path(__file__).parents[1]
 masked = runpy.run_path(str(ROLE / "filter_plugins/omero_web_masked.py"))["omero_web_masked"]
 
+# Hosts have one Python or another, by one name or another.
+COMMAND_HEAD = b"""#!/bin/sh
+exec "$(command -v python3 || command -v /usr/libexec/platform-python || command -v python)" "$0" "$@"
+"""
 # Where there is none, OMERO's own client takes this one, but none from a URL for which a port is given.
 PROTOCOL_PORTS = {"ws": 80, "wss": 443, "tcp": 4063, "ssl": 4064, None: 4064}
 # In the order of the apps, and before what omero_web_config_append has.
@@ -662,6 +670,40 @@ def change_arguments(site, constants, host):
 # --- what Ansible sees ------------------------------------------------------------------------------------------------
 
 
+def zip_application(files):
+    """Return a program for any Python of a host, of files by their names: a line for sh and an archive, which is one.
+
+    The same files make the same bytes, whichever controller it is; nothing is compressed, so that people can read it.
+    """
+    content = BytesIO()
+    content.write(COMMAND_HEAD)
+    directories = {str(parent) for name in files for parent in Path(name).parents[:-1]}
+    empty = {f"{directory}/__init__.py": b"" for directory in directories}
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, text in sorted({**empty, **files}.items()):
+            # A time is part of an entry; this is the first one that can be.
+            archive.writestr(zipfile.ZipInfo(name), text)
+    return content.getvalue()
+
+
+def settings_of_command(site, constants, plan):
+    """Return what the command on a host has to know of its variables, none of it secret."""
+    nobody = {"variables": {**site["variables"], "omero_web_trial": False}}
+    rollback = wanted_of_rollback({**site, **nobody}, constants, plan)
+    return {
+        "name": constants["_omero_web_name"],
+        "basedir": site["variables"]["omero_web_basedir"],
+        "timeout": int(site["variables"]["omero_web_timeout"]),
+        "rollback": {**rollback, "to_failed": False},
+        "change": change_arguments(site, constants, plan),
+    }
+
+
+def shared_code(name):
+    """Return what is in a file of module_utils, by its names."""
+    return SimpleNamespace(**runpy.run_path(module_utils_loader.find_plugin(name)))
+
+
 class Evaluated(dict):
     """Constants by their names, each evaluated when it is asked for."""
 
@@ -720,6 +762,20 @@ class RoleAction(ActionBase):
         """Return a text from a template, which has variables of its own, and what is known of the plan."""
         known = {"__omero_web_template": template, "__omero_web_own": own, "__omero_web_plan": plan}
         return self.evaluated("_omero_web_rendered", **known)
+
+    def content(self, file, plan):
+        """Return what a file of the role is to have in it, as bytes."""
+        is_command = file["path"] == self.constants["_omero_web_admin_command"]
+        return self.command(plan) if is_command else self.rendered(file["src"], {}, plan).encode()
+
+    def command(self, plan):
+        """Return the command of a host, with all that it runs by."""
+        own = ROLE / "files/command"
+        code = {str(path.relative_to(own)): path.read_bytes() for path in own.rglob("*.py")}
+        shared = Path(module_utils_loader.find_plugin("omero_web_host")).parent.glob("omero_web_*.py")
+        code |= {f"ansible/module_utils/{path.name}": path.read_bytes() for path in shared}
+        settings = settings_of_command(self.checked, self.constants, plan)
+        return zip_application({**code, "settings.json": json.dumps(settings, indent=4, sort_keys=True).encode()})
 
     def generation_contents(self, plan):
         """Return what a generation is made of, by the names of its files."""

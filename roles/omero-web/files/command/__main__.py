@@ -1,0 +1,171 @@
+"""The command omero-web: what an administrator asks of OMERO.web on its host, where no controller is at hand.
+
+It runs on any Python of an operating system, from 2.7 on, by the same code as the role's modules.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+import argparse
+import getpass
+import io
+import json
+import os
+import sys
+import textwrap
+
+from ansible.module_utils.common.text.converters import to_native
+from ansible.module_utils.omero_web_host import Problem, in_words
+from ansible.module_utils.omero_web_look import look_at_generations
+from ansible.module_utils.omero_web_rollback import Refusal, plan_rollback
+from ansible.module_utils.omero_web_systemd import Commands, Systemd
+from ansible.module_utils.omero_web_transaction import change_as_a_whole
+
+HELP = "What an administrator asks of OMERO.web on its host, where no controller is at hand."
+WIDTH = 110
+# Of the log of a generation that does not start.
+LAST_LINES = 20
+
+
+def say(text):
+    """Print a text as UTF-8, whatever the locale is, for any Python."""
+    getattr(sys.stdout, "buffer", sys.stdout).write(text.encode("utf-8", "replace") + b"\n")
+    sys.stdout.flush()
+
+
+def from_command_line(words):
+    """Return words as a text, whatever the locale is, for any Python."""
+    encoded = [os.fsencode(word) if hasattr(os, "fsencode") else word for word in words]
+    return b" ".join(encoded).decode("utf-8", "replace")
+
+
+# --- history ----------------------------------------------------------------------------------------------------------
+
+
+def history(basedir, number):
+    """Return the last changes of this host, the oldest first."""
+    path = os.path.join(basedir, "history")
+    if not os.path.exists(path):
+        return []
+    with io.open(path, encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines][-number:]
+
+
+def lines_of(change):
+    """Return the lines that tell of one change."""
+    began = change["began"].replace("T", " ").replace("+00:00", " UTC")
+    numbers = u"{from} -> {to}".format(**change) if change["from"] != change["to"] else change["to"]
+    took = " in %s s" % change["seconds"] if "seconds" in change else ""
+    first = u"%s  %s  %s%s  %s" % (began, numbers, change["outcome"], took, change["by"])
+    more = textwrap.wrap("; ".join(change["says"]), WIDTH) + textwrap.wrap(change.get("reason", ""), WIDTH)
+    return [first] + ["    " + line for line in more]
+
+
+def show_history(settings, arguments):
+    changes = history(settings["basedir"], arguments.number)
+    if arguments.json:
+        say(u"" + json.dumps(changes, indent=4, sort_keys=True))
+    else:
+        say(u"\n".join(line for change in changes for line in lines_of(change)) or u"Nothing has changed yet.")
+
+
+# --- hold -------------------------------------------------------------------------------------------------------------
+
+
+def hold(settings, arguments):
+    """Keep the site as it is, let it be changed again, or say which it is."""
+    path = os.path.join(settings["basedir"], "hold")
+    if arguments.end and os.path.exists(path):
+        os.unlink(path)
+    if arguments.why:
+        with io.open(path + ".new", "w", encoding="utf-8") as target:
+            target.write(from_command_line(arguments.why) + u"\n")
+        os.rename(path + ".new", path)
+    if os.path.exists(path):
+        with io.open(path, encoding="utf-8") as source:
+            say(u"On hold: " + source.readline().strip())
+    else:
+        say(u"Not on hold.")
+
+
+# --- rollback ---------------------------------------------------------------------------------------------------------
+
+
+def roll_back(settings, arguments):
+    """Go back to a generation, as rollback.yml does; return what went wrong, if anything did."""
+    systemd = Systemd(Commands())
+    look = look_at_generations(settings["name"], settings["basedir"], systemd, settings["timeout"])
+    plan = plan_rollback(look, dict(settings["rollback"], generation=arguments.generation))
+    for sentence in plan["says"]:
+        say(u"" + sentence)
+    if arguments.check:
+        return None
+    change = dict((key, value) for key, value in plan["change"].items() if key != "release")
+    # The password of the user that a controller would try it as is not on this host.
+    own = {"by": who(settings["name"]), "says": plan["says"], "tried_as": None}
+    try:
+        result = change_as_a_whole(dict(change, **dict(settings["change"], **own)))
+    except KeyboardInterrupt:
+        return "the change goes on to its end; `%s history` tells how it ended" % settings["name"]
+    if result is None:
+        return "the process that changes this host was killed; run again, which finishes or repeats its work"
+    if result.get("failed"):
+        return "\n".join([result["msg"]] + result["outcome"]["log"][-LAST_LINES:])
+    if result["stale"]:
+        return "another run has changed this host meanwhile; nothing was done, run again"
+    for remark in result["remarks"]:
+        say(u"" + remark)
+    say(u"This host went back from generation {live} to {generation}. The next run of site.yml makes what its variables "
+        "want again: `{name} hold WHY` keeps it from that.".format(name=settings["name"], **plan))
+
+
+def who(name):
+    """Return who changes this host, as its history and its lock tell it."""
+    return "%s, by %s on %s" % (name, os.environ.get("SUDO_USER") or getpass.getuser(), os.uname()[1])
+
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+
+def native(value):
+    """Return what JSON says in texts of this Python's own kind, as Ansible gives them to modules."""
+    if isinstance(value, dict):
+        return dict((native(key), native(inner)) for key, inner in value.items())
+    if isinstance(value, list):
+        return [native(inner) for inner in value]
+    return to_native(value) if isinstance(value, type(u"")) else value
+
+
+def parser(name):
+    top = argparse.ArgumentParser(prog=name, description=HELP)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    commands.required = True
+    one = commands.add_parser("history", help="say what has changed on this host, when, by whom, and how it ended")
+    one.add_argument("-n", "--number", type=int, default=20, help="how many changes (%(default)s)")
+    one.add_argument("--json", action="store_true", help="as JSON")
+    one.set_defaults(action=show_history)
+    one = commands.add_parser("hold", help="keep the site as it is: site.yml refuses to change it")
+    one.add_argument("why", nargs="*", metavar="WHY", help="the reason; without one, say what it is")
+    one.add_argument("--end", action="store_true", help="let the site be changed again")
+    one.set_defaults(action=hold)
+    one = commands.add_parser("rollback", help="go back to a generation, as rollback.yml does")
+    one.add_argument("generation", nargs="?", type=int, default=0, metavar="N", help="which (the one before this)")
+    one.add_argument("--check", action="store_true", help="say what would be done, and change nothing")
+    one.set_defaults(action=roll_back)
+    return top
+
+
+def main(words=None):
+    """Do what the command line says; return what is wrong, as sys.exit takes it."""
+    text = __loader__.get_data(os.path.join(sys.path[0], "settings.json")).decode("utf-8")
+    settings = native(json.loads(text))
+    name = settings["name"]
+    arguments = parser(name).parse_args(words)
+    try:
+        problem = arguments.action(settings, arguments)
+    except (EnvironmentError, Problem, Refusal) as error:
+        problem = str(error) if isinstance(error, Refusal) else in_words(error)
+    return "%s: %s" % (name, problem) if problem else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
