@@ -100,10 +100,6 @@ options:
         description: The path that its static files are under.
         type: str
         default: /static/
-      login_path:
-        description: The path of the login page, below the prefix.
-        type: str
-        default: /webclient/login/
       address:
         description: Where it listens itself, as V(127.0.0.1:4080).
         type: str
@@ -345,7 +341,6 @@ ARGUMENT_SPEC = dict(
             host=dict(type="str", required=True),
             prefix=dict(type="str", default=""),
             static_url=dict(type="str", default="/static/"),
-            login_path=dict(type="str", default="/webclient/login/"),
             address=dict(type="str", required=True),
         ),
     ),

@@ -22,6 +22,8 @@ except ImportError:  # Python 2.7
 GENERATION = "Omero-Web-Generation"
 MOVED = (301, 302, 303, 307, 308)
 REDIRECTS = 5
+# Below the prefix.
+LOGIN_PAGE = "/webclient/login/"
 LONGEST = 4 * 1024 * 1024
 
 # status is 0 where nobody answered, and reason says why; generation is 0 where the answer does not say.

@@ -22,7 +22,7 @@ from ansible.module_utils.omero_web_host import (
     listing,
     read_json,
 )
-from ansible.module_utils.omero_web_http import get_once, place_of
+from ansible.module_utils.omero_web_http import LOGIN_PAGE, get_once, place_of
 from ansible.module_utils.omero_web_units import UNITS, is_socket_of
 
 # What generations share, some of it written by the service: of these names nothing but directories, and one file.
@@ -36,7 +36,6 @@ ANOTHER = "neither a file nor a directory"
 GENERATION_UNIT = re.compile(r"(omero-web(?:-[a-z][a-z0-9]*)?)@([1-9][0-9]*)\.service\Z")
 # Where systemd has its control groups: by version 2 alone, by version 1, by version 2 beside version 1.
 HIERARCHIES = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified")
-LOGIN_PAGE = "/webclient/login/"
 # Python 2.7 has no name for it.
 ST_RDONLY = 1
 # Of a sentence.

@@ -37,7 +37,7 @@ from ansible.module_utils.omero_web_host import (
     sweep,
     write,
 )
-from ansible.module_utils.omero_web_http import Place, ask, get, get_once, host_and_port, place_of
+from ansible.module_utils.omero_web_http import LOGIN_PAGE, Place, ask, get, get_once, host_and_port, place_of
 from ansible.module_utils.omero_web_nginx import NGINX_SERVICE, Nginx
 from ansible.module_utils.omero_web_process import Lock, in_a_process_of_its_own
 from ansible.module_utils.omero_web_removal import SESSIONS, Removal
@@ -374,7 +374,7 @@ class Transaction(object):
         return []
 
     def path_of_login(self):
-        return self.target["prefix"] + self.target["login_path"]
+        return self.target["prefix"] + LOGIN_PAGE
 
     def static_files(self, page):
         """Return the names of the static files that a page asks for."""
@@ -516,7 +516,7 @@ class Transaction(object):
         self.step = "answer"
         target, number = self.target, self.target["number"]
         place, path = place_of(target["url"])
-        path += target["login_path"]
+        path += LOGIN_PAGE
         says = self.generation.says_who_answers()
         deadline = time.time() + self.params["start_timeout"]
         seen = set()
@@ -529,13 +529,13 @@ class Transaction(object):
             # Without its number, it may still be of an nginx that is about to read its new site.
             if answer.generation == number:
                 raise Problem("the site answers %s for %s%s" % (
-                    answer.status, target["url"], target["login_path"]), status=answer.status)
+                    answer.status, target["url"], LOGIN_PAGE), status=answer.status)
             seen.add("%s of generation %s" % (answer.status or answer.reason, who or "unknown"))
             if time.time() > deadline:
                 break
             time.sleep(SECONDS_BETWEEN_ANSWERS)
         raise Problem("generation %d did not answer %s%s; the answers were %s" % (
-            number, target["url"], target["login_path"], ", ".join(sorted(seen))), status=answer.status)
+            number, target["url"], LOGIN_PAGE, ", ".join(sorted(seen))), status=answer.status)
 
     def who_answers(self, says):
         """Ask OMERO.web itself, for nginx may keep it to itself who answers; 0 if that is not said."""

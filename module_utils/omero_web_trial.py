@@ -20,7 +20,7 @@ except ImportError:  # Python 2.7
 
 from ansible.module_utils.common.text.converters import to_bytes, to_native, to_text
 from ansible.module_utils.omero_web_host import Problem
-from ansible.module_utils.omero_web_http import MOVED, REDIRECTS
+from ansible.module_utils.omero_web_http import LOGIN_PAGE, MOVED, REDIRECTS
 
 WEB_CLIENT = "/webclient/"
 LOGOUT = "/webclient/logout/"
@@ -170,7 +170,7 @@ class Trial(object):
         self.ask_site, self.missing_static = ask, missing_static
         self.number, self.logins, self.clock = number, logins, clock
         self.prefix = target["prefix"]
-        self.login = target["prefix"] + target["login_path"]
+        self.login = target["prefix"] + LOGIN_PAGE
         self.cookies = Cookies()
         self.session_of = None  # the generation that has logged the user in
         self.deadline = clock() + user["timeout"]

@@ -210,7 +210,7 @@ class World(Commands, omero_web_transaction.Host):
             "seen": {"current": current, "generations": self.numbers()},
             "target": {"number": number, "socket": "omero-web.socket", "units": [], "installed": installed(number),
                        "url": "http://127.0.0.1:80", "host": "omero.example.org", "prefix": "",
-                       "static_url": "/static/", "login_path": "/webclient/login/", "address": "127.0.0.1:4080"},
+                       "static_url": "/static/", "address": "127.0.0.1:4080"},
             "fallback": {"number": current, "installed": installed(current) if current else {},
                          "url": "http://127.0.0.1:80"},
             "make": made_of(number, current), "trial": True, "start": True, "hand_over": True,

@@ -7,7 +7,6 @@ import sys
 import pytest
 from ansible.module_utils import omero_web_history
 from ansible.module_utils.omero_web_history import History
-from conftest import ROOT
 from test_role_names import Action
 
 # As Python 3.6 and 2.7 have it: no locale at all.

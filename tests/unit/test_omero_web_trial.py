@@ -110,7 +110,7 @@ class Site(object):
         return reply(302, location="/webclient/", cookies=['sessionid=s%d; HttpOnly' % self.opened], generation=3)
 
     def run(self, user="researcher", logins=2, apps=("/figure/",), site=(), public_filter="", number=0):
-        target = {"prefix": self.prefix, "login_path": "/webclient/login/", "host": "omero.example.org",
+        target = {"prefix": self.prefix, "host": "omero.example.org",
                   "url": "https://127.0.0.1:443" + self.prefix, "static_url": "/static/"}
         known = {"apps": list(apps), "site": list(site), "public_filter": public_filter}
         who = {"user": user, "password": PASSWORD if user else "", "server": 2, "timeout": 120, "request_timeout": 60}

@@ -18,8 +18,8 @@ SPEC = {name: option for entry_point in ENTRY_POINTS for name, option in entry_p
 # Variables that are evaluated in Python.
 PLUGIN_FILES = [ROLE / f"action_plugins/omero_web_{name}.py" for name in ("build", "change", "plan", "wanted")]
 CODE = "\n".join(path.read_text() for path in (*TASKS, *CONSTANTS, *PLUGIN_FILES, *sorted(ROLE.glob("templates/*"))))
-# They have names like variables, but are none.
-PLUGINS = {path.stem for path in (*ROOT.glob("library/*.py"), *ROOT.glob("module_utils/*.py"), *ROLE.glob("*_plugins/*.py"))}
+# They have names like variables, and few have that of one.
+PLUGINS = {path.stem for path in (*ROOT.glob("library/*"), *ROOT.glob("module_utils/*"), *ROLE.glob("*_plugins/*.py"))}
 
 
 def flattened(options, parent=""):
@@ -55,7 +55,7 @@ def test_option_is_described_and_typed(option):
 
 
 def test_every_public_variable_is_used_and_every_used_one_is_public():
-    assert set(names("omero_web_")) - PLUGINS == set(SPEC)
+    assert set(names("omero_web_")) - (PLUGINS - set(SPEC)) == set(SPEC)
 
 
 def test_every_constant_is_used_and_every_used_one_is_defined():

@@ -1,4 +1,4 @@
-"""Texts and bytes, as Ansible has them: the code that modules and this command share is told nothing else of Ansible."""
+"""Texts and bytes as Ansible has them: of Ansible, the code that modules and this command share has nothing else."""
 
 from __future__ import absolute_import, division, print_function
 
