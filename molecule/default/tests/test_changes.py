@@ -120,30 +120,6 @@ def test_going_back_does_not_wait_for_downloads(play, live, login, load):
     assert live() == before + 2, "it is what the variables want, as the one that it was made like"
 
 
-def test_going_back_on_the_host_alone(play, host, live, login, load):
-    code, output = play(omero_web_config={"omero.web.ping_interval": 63456})
-    assert code == 0, output
-    before = live()
-    says = f"go back from generation {before} to generation {before - 1}"
-    assert host.check_output("omero-web rollback --check") == says
-    assert live() == before
-    with load("going back on the host alone") as users:
-        output = host.check_output("omero-web rollback")
-    assert_nobody_noticed(users)
-    assert output.startswith(f"{says}\nThis host went back from generation {before} to {before - 1}.")
-    assert live() == before - 1
-    assert login().status == 200
-    change = json.loads(host.check_output("omero-web history -n 1 --json"))[0]
-    assert (change["from"], change["to"], change["outcome"]) == (before, before - 1, "done")
-    assert change["by"] == "omero-web, by admin on default-bookworm"
-    refusal = host.run("omero-web rollback 99")
-    assert (refusal.rc, live()) == (1, before - 1)
-    assert f"runs generation {before - 1} and cannot go back to generation 99" in refusal.stderr
-    code, output = play()
-    assert code == 0, output
-    assert live() == before - 1, "it is what the variables want"
-
-
 @pytest.fixture
 def on_hold(host):
     assert host.check_output("omero-web hold course until Friday") == "On hold: course until Friday"
@@ -194,6 +170,30 @@ def test_tls_is_given_up_after_the_cookies_that_need_it(play, login):
     cookies = [answer.headers.get_all("Set-Cookie", []) for answer in answers if answer.status == 200]
     assert all(cookies)
     assert "secure" not in str(cookies).lower()
+
+
+def test_going_back_on_the_host_alone(play, host, live, login, load):
+    code, output = play(omero_web_config={"omero.web.ping_interval": 63456})
+    assert code == 0, output
+    before = live()
+    says = f"go back from generation {before} to generation {before - 1}"
+    assert host.check_output("omero-web rollback --check") == says
+    assert live() == before
+    with load("going back on the host alone") as users:
+        output = host.check_output("omero-web rollback")
+    assert_nobody_noticed(users)
+    assert output.startswith(f"{says}\nThis host went back from generation {before} to {before - 1}.")
+    assert live() == before - 1
+    assert login().status == 200
+    change = json.loads(host.check_output("omero-web history -n 1 --json"))[0]
+    assert (change["from"], change["to"], change["outcome"]) == (before, before - 1, "done")
+    assert change["by"] == "omero-web, by admin on default-bookworm"
+    refusal = host.run("omero-web rollback 99")
+    assert (refusal.rc, live()) == (1, before - 1)
+    assert f"runs generation {before - 1} and cannot go back to generation 99" in refusal.stderr
+    code, output = play()
+    assert code == 0, output
+    assert live() == before - 1, "it is what the variables want"
 
 
 @fault(
