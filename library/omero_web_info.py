@@ -263,6 +263,11 @@ hold:
   type: str
   returned: always
   sample: course until Friday
+maintenance:
+  description: C(since) when the site is closed for users, and C(until) when, as they are told; empty if it is open.
+  type: dict
+  returned: always
+  sample: {since: "2026-11-26T20:21:27+00:00", until: Friday}
 ipv6:
   description: Whether the host has IPv6.
   type: bool

@@ -118,6 +118,12 @@ def hold(basedir):
     return read(basedir, "hold").strip().partition("\n")[0][:LONGEST_HOLD]
 
 
+def maintenance(basedir):
+    """Return since when the site is closed for users, and until when as they are told; empty if it is open."""
+    state = read_json(basedir, "maintenance", "state.json") or {}
+    return dict((key, state[key]) for key in ("since", "until") if key in state)
+
+
 def services(directory=UNITS):
     """Return what the newest unit of each instance says of it, whichever basedir it is in."""
     newest = {}
@@ -234,4 +240,5 @@ def look_at_generations(name, basedir, systemd, timeout, more_units=()):
         if "host" in manifest
         else {"status": 0, "generation": 0, "message": "no generation is live"},
         hold=hold(basedir),
+        maintenance=maintenance(basedir),
     )

@@ -378,6 +378,14 @@ def refuse_what_is_on_hold(look, wanted, steps):
         )
 
 
+def warnings(look, host):
+    """Return what whoever runs a playbook should know of a host, whatever there is to do."""
+    closed = look["maintenance"]
+    until = f" until {closed['until']}" if closed.get("until") else ""
+    words = f"{host} is closed for users{until}, since {closed.get('since')} (omero-web maintenance off opens it)."
+    return [words] if closed else []
+
+
 def problem_of_answer(look, wanted):
     """Return what is wrong with a site that has nothing due and does not answer."""
     answer = look["answer"]
@@ -488,7 +496,7 @@ class ActionModule(site_wants.RoleAction):
         look = {**look, "neighbours": list(found.values())}
         decide = self._rollback if self._task.args.get("rollback") else self._plan
         try:
-            return {**result, "changed": False, **decide(look)}
+            return {**result, "changed": False, "warnings": warnings(look, self.hostname), **decide(look)}
         except back.Refusal as refusal:
             # An exception would be announced as one.
             return {**result, "failed": True, "msg": str(refusal)}

@@ -694,6 +694,11 @@ def settings_of_command(site, constants, plan):
         "name": constants["_omero_web_name"],
         "basedir": site["variables"]["omero_web_basedir"],
         "timeout": int(site["variables"]["omero_web_timeout"]),
+        "title": constants["_omero_web_title"],
+        "prefix": site["prefix"],
+        "health_path": site["variables"]["omero_web_health_path"],
+        "nginx_variable": constants["_omero_web_upstream"],
+        "nginx_logs": {path.split(".")[-2]: path for path in site["logs"]},
         "rollback": {**rollback, "to_failed": False},
         "change": change_arguments(site, constants, plan),
     }

@@ -15,10 +15,13 @@ import textwrap
 
 from ansible.module_utils.common.text.converters import to_native
 from ansible.module_utils.omero_web_host import Problem, in_words
+from ansible.module_utils.omero_web_logs import Journal, LogFile, following_lines, last_lines, shown
 from ansible.module_utils.omero_web_look import look_at_generations
+from ansible.module_utils.omero_web_maintenance import Maintenance
+from ansible.module_utils.omero_web_process import Lock
 from ansible.module_utils.omero_web_rollback import Refusal, plan_rollback
 from ansible.module_utils.omero_web_systemd import Commands, Systemd
-from ansible.module_utils.omero_web_transaction import change_as_a_whole
+from ansible.module_utils.omero_web_transaction import Host, change_as_a_whole
 
 HELP = "What an administrator asks of OMERO.web on its host, where no controller is at hand."
 WIDTH = 110
@@ -87,6 +90,39 @@ def hold(settings, arguments):
         say(u"Not on hold.")
 
 
+# --- maintenance ------------------------------------------------------------------------------------------------------
+
+
+def maintain(settings, arguments):
+    """Close the site for users, open it again, or say which it is."""
+    host = Host()
+    maintenance = Maintenance(host, settings["basedir"], Systemd(Commands()), settings["nginx_variable"],
+                              settings["health_path"])
+    lock = Lock(host.path("/run/%s.lock" % settings["name"]), who(settings["name"]))
+    if arguments.state:
+        if not settings["change"]["nginx"]:
+            return "nginx is not the role's on this host (omero_web_nginx), and it is nginx that closes a site"
+        lock.take(settings["change"]["lock_timeout"])
+    try:
+        if arguments.state == "on":
+            text, until = (from_command_line(words) for words in (arguments.text, arguments.until))
+            maintenance.close(settings["title"], text, until, arguments.let_through, arguments.fail_health, lock.by)
+        elif arguments.state == "off":
+            maintenance.open()
+    finally:
+        lock.free()
+    say(sentence_of_maintenance(maintenance.state(), settings["prefix"]))
+    return None
+
+
+def sentence_of_maintenance(state, prefix):
+    if not state:
+        return u"The site is open."
+    until = u" until " + state["until"] if state["until"] else u""
+    return u"The site is closed%s, since %s, by %s. Whoever opens %s/omero-web-let-in/%s there gets through." % (
+        until, state["since"], state["by"], prefix, state["token"])
+
+
 # --- rollback ---------------------------------------------------------------------------------------------------------
 
 
@@ -124,6 +160,22 @@ def who(name):
     return "%s, by %s on %s" % (name, os.environ.get("SUDO_USER") or getpass.getuser(), os.uname()[1])
 
 
+# --- logs -------------------------------------------------------------------------------------------------------------
+
+
+def show_logs(settings, arguments):
+    journal = Journal(settings["name"])
+    own = LogFile("OMEROweb.log", os.path.join(settings["basedir"], "var/log/OMEROweb.log"))
+    files = [own] + [LogFile("nginx " + kind, path) for kind, path in sorted(settings["nginx_logs"].items())]
+    for line in last_lines(journal, files, arguments.number):
+        say(shown(line))
+    try:
+        for line in following_lines(journal, files) if arguments.follow else ():
+            say(shown(line))
+    except KeyboardInterrupt:
+        pass
+
+
 # --- the command line -------------------------------------------------------------------------------------------------
 
 
@@ -148,10 +200,21 @@ def parser(name):
     one.add_argument("why", nargs="*", metavar="WHY", help="the reason; without one, say what it is")
     one.add_argument("--end", action="store_true", help="let the site be changed again")
     one.set_defaults(action=hold)
+    one = commands.add_parser("maintenance", help="close the site for users, open it again, or say which it is")
+    one.add_argument("state", nargs="?", choices=("on", "off"), help="on closes it; without, say which it is")
+    one.add_argument("--text", nargs="+", default=[], metavar="WORD", help="what users are told")
+    one.add_argument("--until", nargs="+", default=[], metavar="WORD", help="when it ends, as users are told")
+    one.add_argument("--let-through", nargs="+", default=[], metavar="ADDRESS", help="addresses that get through")
+    one.add_argument("--fail-health", action="store_true", help="let health checks fail (omero_web_health_path)")
+    one.set_defaults(action=maintain)
     one = commands.add_parser("rollback", help="go back to a generation, as rollback.yml does")
     one.add_argument("generation", nargs="?", type=int, default=0, metavar="N", help="which (the one before this)")
     one.add_argument("--check", action="store_true", help="say what would be done, and change nothing")
     one.set_defaults(action=roll_back)
+    one = commands.add_parser("logs", help="show what units, OMERO.web and nginx have logged, in one stream by time")
+    one.add_argument("-n", "--number", type=int, default=100, help="how many lines (%(default)s)")
+    one.add_argument("-f", "--follow", action="store_true", help="go on with what is logged from now on")
+    one.set_defaults(action=show_logs)
     return top
 
 

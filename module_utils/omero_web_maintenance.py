@@ -1,0 +1,184 @@
+# -*- coding: utf-8 -*-
+"""Planned maintenance: nginx tells users that the site is closed, until it is opened again, whatever is deployed.
+
+Two files of nginx, which the site includes where they are, do it all; OMERO.web itself goes on as ever.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import binascii
+import os
+import re
+import shutil
+
+from ansible.module_utils.common.text.converters import to_bytes, to_text
+from ansible.module_utils.omero_web_host import Problem, as_json, now, read_json, write
+from ansible.module_utils.omero_web_nginx import NGINX_SERVICE
+
+DIRECTORY = "maintenance"
+STATE = "state.json"
+# 192.0.2.7, 192.0.2.0/24, 2001:db8::/32: which of these are addresses indeed is for nginx to judge.
+ADDRESS = re.compile(r"[0-9A-Fa-f:.]+(/\d{1,3})?\Z")
+RETRY_AFTER = 600
+SECONDS_TO_RELOAD_PAGE = 60
+
+PAGE = u"""<!DOCTYPE html>
+<html lang='en'>
+<head>
+  <meta charset='utf-8'>
+  <meta name='viewport' content='width=device-width, initial-scale=1'>
+  <meta name='robots' content='noindex'>
+  <meta http-equiv='refresh' content='{refresh}'>
+  <title>{title} is closed for maintenance</title>
+  <style>
+    :root {{ color-scheme: light dark; }}
+    body {{ margin: 20vh auto; max-width: 36rem; padding: 0 1rem; font: 1rem/1.5 sans-serif; }}
+    h1 {{ font-size: 1.4rem; }}
+  </style>
+</head>
+<body>
+  <h1>{title} is closed for maintenance{until}</h1>
+  <p>{text}</p>
+  <p>This page goes on by itself once the site is open again.</p>
+</body>
+</html>
+"""
+TEXT = u"Your data is safe."
+
+# An address is let through, or a cookie, or what has to be answered all the time. The host itself is asked by no proxy.
+HTTP = u"""# {by}, {since}
+geo $remote_addr ${variable}_guest {{
+    default "";
+    127.0.0.1 local;
+    ::1 local;
+{addresses}}}
+map "${variable}_guest$http_x_forwarded_for" ${variable}_let_through {{
+    default "";
+    local 1;
+    "~^named" 1;
+}}
+map $cookie_{variable}_maintenance ${variable}_let_in {{
+    default "";
+    {token} 1;
+}}
+map $uri ${variable}_always_open {{
+    default "";
+    "~^/[.]well-known/acme-challenge/" 1;
+    "~/omero-web-let-in/{token}$" 1;
+{health}}}
+map "${variable}_let_through${variable}_let_in${variable}_always_open" ${variable}_closed {{
+    default "";
+    "" 1;
+}}
+map $status ${variable}_retry_after {{
+    default "";
+    503 {retry_after};
+}}
+"""
+SERVER = u"""# {by}, {since}
+if (${variable}_closed) {{
+    return 503;
+}}
+error_page 503 @{variable}_closed;
+add_header Retry-After ${variable}_retry_after always;
+location @{variable}_closed {{
+    default_type "text/html; charset=utf-8";
+    return 503 "{page}";
+}}
+location ~ "^((?:/[.\\w-]+)*)/omero-web-let-in/{token}$" {{
+    add_header Set-Cookie "{variable}_maintenance={token}; Path=/; HttpOnly; SameSite=Lax";
+    return 302 $1/;
+}}
+"""
+
+
+def page_of(title, text, until):
+    """Return the page that users see, as it can stand in a string of nginx."""
+    until = u" until " + until if until else u""
+    page = PAGE.format(refresh=SECONDS_TO_RELOAD_PAGE, title=escaped(title), text=escaped(text or TEXT),
+                       until=escaped(until))
+    return page.replace(u"\n", u"\\n")
+
+
+def escaped(text):
+    """Return a text as HTML that is also free of what nginx and its strings take for their own."""
+    return re.sub(u"[&<>\"'$\\\\{}\\x00-\\x1f]", lambda found: u"&#%d;" % ord(found.group(0)), to_text(text))
+
+
+class Maintenance(object):
+    """Whether a site is closed, and how it is closed and opened."""
+
+    def __init__(self, host, basedir, systemd, variable, health_path=""):
+        self.directory = host.path(basedir, DIRECTORY)
+        self.systemd, self.commands = systemd, systemd.commands
+        # What names of variables of nginx begin with, and what whoever balances asks for.
+        self.variable, self.health_path = variable, health_path
+
+    def state(self):
+        """Return since when the site is closed, by whom, until when and with what words; empty if it is open."""
+        return read_json(self.directory, STATE) or {}
+
+    def close(self, title, text, until, addresses, fails_health, by):
+        """Close the site, or change what is said of it; those who are let in stay so. Return the state.
+
+        With `fails_health`, whoever balances takes users elsewhere; without, it leads them here, to the page.
+        """
+        strange = [address for address in addresses if not ADDRESS.match(address)]
+        if strange:
+            raise Problem("%s is no address or network, as 192.0.2.7 and 2001:db8::/32 are" % ", ".join(strange))
+        before = self.state()
+        state = {
+            "since": before.get("since") or now(),
+            "by": by,
+            "until": until,
+            "text": text,
+            "addresses": addresses,
+            "fails_health": fails_health,
+            "token": before.get("token") or to_text(binascii.hexlify(os.urandom(16))),
+        }
+        known = dict(
+            state,
+            by=re.sub(r"[^\w.,@ -]", "?", by),
+            variable=self.variable,
+            retry_after=RETRY_AFTER,
+            page=page_of(title, text, until),
+            addresses=u"".join(u"    %s named;\n" % address for address in addresses),
+            health=u'    "%s" 1;\n' % self.health_path if self.health_path and not fails_health else u"",
+        )
+        files = {"http.conf": HTTP, "server.conf": SERVER}
+        contents = dict((name, to_bytes(text.format(**known))) for name, text in files.items())
+        self._replace(dict(contents, **{STATE: as_json(state)}))
+        return state
+
+    def open(self):
+        """Open the site; tell whether it was closed."""
+        was_closed = os.path.lexists(self.directory)
+        self._replace({})
+        return was_closed
+
+    def _replace(self, files):
+        """Put files in place of those that are there, if nginx has nothing against them."""
+        new, old = self.directory + ".new", self.directory + ".old"
+        for path in new, old:
+            shutil.rmtree(path, ignore_errors=True)
+        if files:
+            os.mkdir(new, 0o755)
+            for name, content in files.items():
+                # The way to be let in is for root to tell.
+                write(os.path.join(new, name), content, 0o600)
+        self._move(self.directory, old)
+        self._move(new, self.directory)
+        done = self.commands.run("nginx", "-t", "-q")
+        if done.code != 0:
+            self._move(self.directory, new)
+            self._move(old, self.directory)
+            raise Problem("nginx refuses it, and all is as it was: %s" % (done.errors or done.output).strip())
+        if self.systemd.state(NGINX_SERVICE) == "active":
+            self.systemd.do("reload", NGINX_SERVICE)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _move(self, source, destination):
+        if os.path.lexists(source):
+            os.rename(source, destination)
