@@ -116,8 +116,9 @@ def line_of_journal(text):
 
 def shown(line):
     """Return a line as people read it."""
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(line.time)) + ".%03d" % (line.time % 1 * 1000)
-    return u"%s  %-12s  %s" % (when, line.source, CONTROL.sub(u"?", line.text))
+    seconds, milliseconds = divmod(int(line.time * 1000 + 0.5), 1000)
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    return u"%s.%03d  %-12s  %s" % (when, milliseconds, line.source, CONTROL.sub(u"?", line.text))
 
 
 def last_lines(journal, files, number):

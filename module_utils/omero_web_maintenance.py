@@ -15,7 +15,7 @@ import shutil
 
 from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.module_utils.omero_web_host import Problem, as_json, now, read_json, write
-from ansible.module_utils.omero_web_nginx import NGINX_SERVICE
+from ansible.module_utils.omero_web_nginx import NGINX_SERVICE, Nginx
 
 DIRECTORY = "maintenance"
 STATE = "state.json"
@@ -84,6 +84,7 @@ if (${variable}_closed) {{
 error_page 503 @{variable}_closed;
 add_header Retry-After ${variable}_retry_after always;
 location @{variable}_closed {{
+    types {{}}
     default_type "text/html; charset=utf-8";
     return 503 "{page}";
 }}
@@ -112,7 +113,7 @@ class Maintenance(object):
 
     def __init__(self, host, basedir, systemd, variable, health_path=""):
         self.directory = host.path(basedir, DIRECTORY)
-        self.systemd, self.commands = systemd, systemd.commands
+        self.systemd, self.nginx = systemd, Nginx(host, systemd, None)
         # What names of variables of nginx begin with, and what whoever balances asks for.
         self.variable, self.health_path = variable, health_path
 
@@ -170,13 +171,14 @@ class Maintenance(object):
                 write(os.path.join(new, name), content, 0o600)
         self._move(self.directory, old)
         self._move(new, self.directory)
-        done = self.commands.run("nginx", "-t", "-q")
-        if done.code != 0:
+        try:
+            self.nginx.test_in_place()
+        except Problem as problem:
             self._move(self.directory, new)
             self._move(old, self.directory)
-            raise Problem("nginx refuses it, and all is as it was: %s" % (done.errors or done.output).strip())
+            raise Problem("nginx refuses it, and all is as it was: %s" % problem)
         if self.systemd.state(NGINX_SERVICE) == "active":
-            self.systemd.do("reload", NGINX_SERVICE)
+            self.nginx.bring_up_to_date_everywhere()
         shutil.rmtree(old, ignore_errors=True)
 
     def _move(self, source, destination):
