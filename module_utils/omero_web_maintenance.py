@@ -11,14 +11,13 @@ __metaclass__ = type
 import binascii
 import os
 import re
-import shutil
 
 from ansible.module_utils.common.text.converters import to_bytes, to_text
-from ansible.module_utils.omero_web_host import Problem, as_json, now, read_json, write
+from ansible.module_utils.omero_web_host import Problem, as_json, now, read, read_json, remove_file, write
 from ansible.module_utils.omero_web_nginx import NGINX_SERVICE, Nginx
 
 DIRECTORY = "maintenance"
-STATE = "state.json"
+STATE, HTTP_FILE, SERVER_FILE = "state.json", "http.conf", "server.conf"
 # 192.0.2.7, 192.0.2.0/24, 2001:db8::/32: which of these are addresses indeed is for nginx to judge.
 ADDRESS = re.compile(r"[0-9A-Fa-f:.]+(/\d{1,3})?\Z")
 RETRY_AFTER = 600
@@ -148,39 +147,38 @@ class Maintenance(object):
             addresses=u"".join(u"    %s named;\n" % address for address in addresses),
             health=u'    "%s" 1;\n' % self.health_path if self.health_path and not fails_health else u"",
         )
-        files = {"http.conf": HTTP, "server.conf": SERVER}
-        contents = dict((name, to_bytes(text.format(**known))) for name, text in files.items())
-        self._replace(dict(contents, **{STATE: as_json(state)}))
+        self._replace([
+            (STATE, as_json(state)),
+            (HTTP_FILE, to_bytes(HTTP.format(**known))),
+            (SERVER_FILE, to_bytes(SERVER.format(**known))),
+        ])
         return state
 
     def open(self):
-        """Open the site; tell whether it was closed."""
-        was_closed = os.path.lexists(self.directory)
-        self._replace({})
-        return was_closed
+        self._replace([(SERVER_FILE, None), (HTTP_FILE, None), (STATE, None)])
 
     def _replace(self, files):
-        """Put files in place of those that are there, if nginx has nothing against them."""
-        new, old = self.directory + ".new", self.directory + ".old"
-        for path in new, old:
-            shutil.rmtree(path, ignore_errors=True)
-        if files:
-            os.mkdir(new, 0o755)
-            for name, content in files.items():
-                # The way to be let in is for root to tell.
-                write(os.path.join(new, name), content, 0o600)
-        self._move(self.directory, old)
-        self._move(new, self.directory)
+        """Put files in place of those that are there, if nginx has nothing against them.
+
+        In an order in which nginx can read what there is, wherever the machine stops.
+        """
+        before = [(name, read(self.directory, name)) for name, dummy in files]
+        if not os.path.isdir(self.directory):
+            os.mkdir(self.directory, 0o755)
+        self._write(files)
         try:
             self.nginx.test_in_place()
         except Problem as problem:
-            self._move(self.directory, new)
-            self._move(old, self.directory)
+            self._write(reversed(before))
             raise Problem("nginx refuses it, and all is as it was: %s" % problem)
         if self.systemd.state(NGINX_SERVICE) == "active":
             self.nginx.bring_up_to_date_everywhere()
-        shutil.rmtree(old, ignore_errors=True)
 
-    def _move(self, source, destination):
-        if os.path.lexists(source):
-            os.rename(source, destination)
+    def _write(self, files):
+        for name, content in files:
+            path = os.path.join(self.directory, name)
+            if content is None:
+                remove_file(path)
+            else:
+                # The way to be let in is for root to tell.
+                write(path, content, 0o600)

@@ -79,6 +79,24 @@ def test_a_host_is_put_on_hold(command, tmp_path):
     assert command("hold", "--end") == (0, "Not on hold.\n")
 
 
+def test_going_back_is_planned_as_by_a_playbook(command, tmp_path):
+    manifests = {"2": {"previous": 1}, "1": {}}
+    for number, manifest in manifests.items():
+        (tmp_path / "generations" / number / "etc").mkdir(parents=True)
+        (tmp_path / "generations" / number / "release").symlink_to("../../releases/r1")
+        (tmp_path / "generations" / number / "manifest").write_text(json.dumps(manifest))
+    (tmp_path / "releases/r1").mkdir(parents=True)
+    (tmp_path / "releases/r1/manifest").write_text("{}")
+    (tmp_path / "current").symlink_to("generations/2")
+    assert command("rollback", "--check") == (0, "go back from generation 2 to generation 1\n")
+    sentence = "web-1 runs generation 2 and cannot go back to generation 7; what it can go back to: 1."
+    assert command("rollback", "7") == (1, f"omero-web: {sentence}\n")
+    (tmp_path / "var").symlink_to("/etc")
+    code, output = command("rollback")
+    assert code == 1
+    assert output.startswith(f"omero-web: {tmp_path}/var on web-1 is a link, where the role has a directory")
+
+
 def test_what_is_wrong_is_one_line(command, tmp_path):
     (tmp_path / "history").mkdir()
     assert command("history") == (1, f"omero-web: {tmp_path}/history: Is a directory\n")
