@@ -80,7 +80,7 @@ def test_a_host_is_put_on_hold(command, tmp_path):
 
 
 def test_going_back_is_planned_as_by_a_playbook(command, tmp_path):
-    manifests = {"2": {"previous": 1}, "1": {}}
+    manifests = {"2": {"previous": 1}, "1": {"previous": 0}}
     for number, manifest in manifests.items():
         (tmp_path / "generations" / number / "etc").mkdir(parents=True)
         (tmp_path / "generations" / number / "release").symlink_to("../../releases/r1")
