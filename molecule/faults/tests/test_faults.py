@@ -278,13 +278,29 @@ def test_setting_that_omero_web_cannot_start_with(fails):
 
 
 @fault(*CANNOT_START)
-def test_secret_that_omero_web_cannot_start_with(fails, variables):
+def test_secret_that_omero_web_cannot_start_with(fails, variables, tmp_path):
     (secret,) = variables["omero_web_secrets"].values()
     fails(
         "Could not find backend '********'",
         omero_web_config={"omero.web.session_engine": "django.contrib.sessions.backends.cache"},
         omero_web_secrets={"omero.web.caches": {"default": {"BACKEND": secret}}},
+        omero_web_notify_command=["tee", str(tmp_path / "told")],
     )
+    told = (tmp_path / "told").read_text()
+    assert json.loads(told)["outcome"] == "failed"
+    assert "Could not find backend '********'" in told
+    assert secret not in told
+
+
+@fault("nobody can be told of a change", NOTHING, "a warning that names whom, and why; the run goes on")
+def test_notice_that_nobody_gets(play):
+    whom = {"omero_web_notify_url": "http://127.0.0.1:9/a-token", "omero_web_notify_command": ["false"]}
+    code, output = play(omero_web_config={"omero.web.ping_interval": 61234}, **whom)
+    assert code == 0, output
+    words = " ".join(output.split())
+    assert "faults-bookworm: the change is done, and the webhook at 127.0.0.1 (omero_web_notify_url) could not be" in words
+    assert "the command false (omero_web_notify_command) ended with code 1" in words
+    assert "a-token" not in output
 
 
 @fault("a login page that fails", NOTHING, "its status, and which log has the reason")

@@ -5,6 +5,7 @@ What the build wrote is masked here, where all secrets are known.
 
 import re
 import runpy
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -42,9 +43,13 @@ def worded(step, release, host, packages, apps, log, tail):
 class ActionModule(wanted.RoleAction):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
+        began = time.monotonic()
         found = self._execute_module("omero_web_build", module_args=self._task.args, task_vars=task_vars)
-        if found.get("failed") and "log" in found:
-            found["msg"] = self._message(found.pop("msg"), found.pop("step"), found.pop("log"))
+        if found.get("failed"):
+            if "log" in found:
+                found["msg"] = self._message(found.pop("msg"), found.pop("step"), found.pop("log"))
+            planned = self.variables["__omero_web_plan"]
+            found["warnings"] = self.notify(planned, time.monotonic() - began, found["msg"])
         return {**result, **found}
 
     def _message(self, sentence, step, log):

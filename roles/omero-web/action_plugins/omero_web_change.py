@@ -4,10 +4,9 @@ The plan has neither contents of files nor secrets, so that it can be shown; the
 host. What the module says of a failure is masked here, where all secrets are known.
 """
 
-import getpass
 import json
 import runpy
-import socket
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -65,21 +64,23 @@ class ActionModule(wanted.RoleAction):
             return {**result, **self._shown(planned)}
         change = {key: value for key, value in planned["change"].items() if key != "release"}
         own = wanted.change_arguments(self.checked, self.constants, planned)
-        arguments = {**change, **own, "by": self._by(), "says": planned["says"]}
+        arguments = {**change, **own, "by": self.by(), "says": planned["says"]}
         # As text: so that Ansible takes it for one value, which is secret.
         user = wanted.user_of_trial(self.checked)
         arguments["tried_as"] = json.dumps(user) if user else None
         if change["make"]:
             arguments["make"] = self._made(change["make"], planned)
+        began = time.monotonic()
         found = self._execute_module("omero_web_change", module_args=arguments, task_vars=task_vars)
         if "outcome" in found:
             found["msg"] = self._message(found, planned["generation"])
             # Its log is as it was.
             del found["outcome"]
+        if found.get("failed") or found.get("changed"):
+            reason = found["msg"] if found.get("failed") else ""
+            warnings = self.notify(planned, time.monotonic() - began, reason)
+            found["warnings"] = [*found.get("warnings", []), *warnings]
         return {**result, **found}
-
-    def _by(self):
-        return f"ansible-playbook, by {getpass.getuser()} on {socket.gethostname()}"
 
     def _configuration(self, planned):
         """Return what the configuration of the generation is written from: what depends on its Django, too."""

@@ -6,10 +6,12 @@ here as __omero_web_site (that which follows from the variables alone) and in __
 the host, too).
 """
 
+import getpass
 import hashlib
 import json
 import re
 import runpy
+import socket
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -26,6 +28,9 @@ from ansible.utils.vars import merge_hash
 
 ROLE = Path(__file__).parents[1]
 masked = runpy.run_path(str(ROLE / "filter_plugins/omero_web_masked.py"))["omero_web_masked"]
+
+_notices = runpy.run_path(str(Path(__file__).with_name("omero_web_notice.py")))
+notice_of, problems_of_telling = _notices["notice_of"], _notices["problems_of_telling"]
 
 # Hosts have one Python or another, by one name or another.
 COMMAND_HEAD = b"""#!/bin/sh
@@ -758,6 +763,17 @@ class RoleAction(ActionBase):
         kind = Shared if version_key(__version__) < [2, 19] else dict
         self._templar.available_variables = kind(self.variables, **known)
         return self._templar.template(self.variables[name])
+
+    def by(self):
+        """Return who changes the host, as its history, its lock and notices tell it."""
+        return f"ansible-playbook, by {getpass.getuser()} on {socket.gethostname()}"
+
+    def notify(self, planned, seconds, reason):
+        """Tell those who want to know how a change ended; return what came of that, as warnings."""
+        variables, who = self.checked["variables"], (self.hostname, self.constants["_omero_web_title"])
+        notice = notice_of(*who, planned, self.by(), seconds, reason)
+        whom = variables["omero_web_notify_url"], variables["omero_web_notify_command"]
+        return list(problems_of_telling(notice, *whom))
 
     def file(self, name):
         """Return the content of a file of the role."""
