@@ -179,7 +179,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.omero_config import (
     ConfigError,
     dictionary,
-    masked,
     read_file,
     real_path,
     run_module,
@@ -191,6 +190,7 @@ from ansible.module_utils.omero_config_write import (
     problems_of,
     problems_of_evaluation,
 )
+from ansible.module_utils.omero_secrets import masked
 
 # --- what is said of it -----------------------------------------------------------------------------------------------
 

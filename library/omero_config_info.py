@@ -82,7 +82,8 @@ path:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.omero_config import masked, open_config, properties_of, read_file, run_module
+from ansible.module_utils.omero_config import open_config, properties_of, read_file, run_module
+from ansible.module_utils.omero_secrets import masked
 
 
 def read(module, scratch):

@@ -16,21 +16,16 @@ import sys
 from collections import namedtuple
 from contextlib import contextmanager
 
-from ansible.module_utils.common.collections import is_string
 from ansible.module_utils.common.text.converters import to_native, to_text
 from ansible.module_utils.omero_config import (
     ConfigError,
     as_property,
     first_line,
-    items_inside,
-    masked,
     open_config,
-    parse_json,
     properties_of,
     read_file,
-    secrecy,
-    without_userinfo,
 )
+from ansible.module_utils.omero_secrets import is_string, items_inside, masked, parse_json, secrecy, without_userinfo
 
 try:
     from StringIO import StringIO

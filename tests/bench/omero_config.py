@@ -132,7 +132,7 @@ def install_module(library, ansible):
     shutil.copytree(os.path.join(ansible, 'ansible', 'module_utils'), os.path.join(package, 'module_utils'))
     shutil.copy(os.path.join(ansible, 'ansible', 'release.py'), package)
     open(os.path.join(package, '__init__.py'), 'w').close()
-    for name in 'omero_config.py', 'omero_config_write.py':
+    for name in 'omero_config.py', 'omero_config_write.py', 'omero_secrets.py':
         shutil.copy(os.path.join(ROOT, 'module_utils', name), os.path.join(package, 'module_utils'))
     shutil.copy(os.path.join(ROOT, 'library', 'omero_config.py'), library)
 

@@ -16,7 +16,8 @@ import tempfile
 
 import pytest
 from ansible.module_utils import omero_config_write
-from ansible.module_utils.omero_config import as_property, holds_secret
+from ansible.module_utils.omero_config import as_property
+from ansible.module_utils.omero_secrets import holds_secret
 from ansible.module_utils.six import PY2, StringIO, text_type
 from conftest import content_of, read_properties, run_module, tally, write
 from hypothesis import assume, given

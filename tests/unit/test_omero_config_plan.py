@@ -10,7 +10,7 @@ import json
 import omero_config
 import pytest
 from ansible.module_utils import omero_config as shared
-from ansible.module_utils import omero_config_write
+from ansible.module_utils import omero_config_write, omero_secrets
 
 
 @pytest.mark.parametrize(('value', 'text'), [
@@ -37,7 +37,7 @@ def test_native_values_become_what_omero_parses(value, text):
     'omero.web.public.cache.key', 'x.clientSecret', 'x.passphrase',
 ])
 def test_names_of_secrets(name):
-    assert shared.is_secret_name(name)
+    assert omero_secrets.is_secret_name(name)
 
 
 @pytest.mark.parametrize('name', [
@@ -45,7 +45,7 @@ def test_names_of_secrets(name):
     'omero.web.secretary', 'omero.web.password_reset_url', 'tokens_per_minute', 'omero.pass.word_count',
 ])
 def test_other_names(name):
-    assert not shared.is_secret_name(name)
+    assert not omero_secrets.is_secret_name(name)
 
 
 @pytest.mark.parametrize('value', [
@@ -56,7 +56,7 @@ def test_other_names(name):
     [{'a': '{"token": "x"}'}],
 ])
 def test_secrets_inside_of_values(value):
-    assert shared.holds_secret(value)
+    assert omero_secrets.holds_secret(value)
 
 
 @pytest.mark.parametrize('value', [
@@ -64,11 +64,11 @@ def test_secrets_inside_of_values(value):
     '{"broken: "password"', [['TIME_ZONE', 'UTC']], '[' * 5000,
 ])
 def test_values_without_a_secret(value):
-    assert not shared.holds_secret(value)
+    assert not omero_secrets.holds_secret(value)
 
 
 def test_deep_values_are_searched_to_the_bottom():
-    assert shared.holds_secret('[' * 400 + '{"password": 1}' + ']' * 400)
+    assert omero_secrets.holds_secret('[' * 400 + '{"password": 1}' + ']' * 400)
 
 
 @pytest.mark.parametrize(('value', 'shown'), [
@@ -82,21 +82,21 @@ def test_deep_values_are_searched_to_the_bottom():
     (None, None),
 ])
 def test_userinfo_in_urls_is_masked(value, shown):
-    assert shared.masked('omero.web.x', value) == shown
+    assert omero_secrets.masked('omero.web.x', value) == shown
 
 
 def test_values_of_secrets_are_masked_whatever_they_are():
-    assert shared.masked('omero.db.pass', 'x') == shared.MASK
-    assert shared.masked('plain', 'x', ['other']) == shared.MASK
-    assert shared.masked('plain', 'x', ['plain']) == 'x'
-    assert shared.masked('plain', 'x') == 'x'
-    assert shared.masked('plain', {'password': 1}) == shared.MASK
+    assert omero_secrets.masked('omero.db.pass', 'x') == omero_secrets.MASK
+    assert omero_secrets.masked('plain', 'x', ['other']) == omero_secrets.MASK
+    assert omero_secrets.masked('plain', 'x', ['plain']) == 'x'
+    assert omero_secrets.masked('plain', 'x') == 'x'
+    assert omero_secrets.masked('plain', {'password': 1}) == omero_secrets.MASK
 
 
 def test_ansible_only_sees_the_masked_form_of_a_parameter():
     given = shared.secret_dictionary({'a': 's3cret', 'b': None, 'c': ['s3cret']})
     assert given.plain == {'a': 's3cret', 'b': None, 'c': ['s3cret']}
-    assert dict(given) == {'a': shared.MASK, 'b': None, 'c': shared.MASK}
+    assert dict(given) == {'a': omero_secrets.MASK, 'b': None, 'c': omero_secrets.MASK}
     assert 's3cret' not in json.dumps(given) + repr(given) + str(given)
     assert dict(shared.dictionary('a=1')) == {'a': '1'}
 

@@ -298,7 +298,7 @@ def test_notice_that_nobody_gets(play):
     code, output = play(omero_web_config={"omero.web.ping_interval": 61234}, **whom)
     assert code == 0, output
     words = " ".join(output.split())
-    assert "faults-bookworm: the change is done, and the webhook at 127.0.0.1 (omero_web_notify_url) could not be" in words
+    assert "the change is done, and the webhook at 127.0.0.1 (omero_web_notify_url) could not be told" in words
     assert "the command false (omero_web_notify_command) ended with code 1" in words
     assert "a-token" not in output
 

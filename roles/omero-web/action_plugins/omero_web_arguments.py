@@ -12,11 +12,9 @@ import json
 import re
 import runpy
 from collections.abc import Mapping
-from importlib.machinery import PathFinder
 from pathlib import Path
 from types import SimpleNamespace
 
-from ansible.constants import DEFAULT_MODULE_UTILS_PATH
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.collections import is_string
 from ansible.module_utils.common.yaml import yaml_load
@@ -25,7 +23,7 @@ from ansible.module_utils.parsing.convert_bool import BOOLEANS, boolean
 wanted = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_wanted.py"))))
 PREFIX = "omero_web_"
 # The rule of the module omero_config, which comes into play when a release is built. Only modules can import it.
-secrecy = runpy.run_path(PathFinder.find_spec("omero_config", DEFAULT_MODULE_UTILS_PATH).origin)["secrecy"]
+secrecy = wanted.shared_code("omero_secrets").secrecy
 UNDEFINED = re.compile(r"'\w+' is undefined|has no attribute '\w+'")
 
 # What the role takes for each type. It uses values as they are, so nothing counts that would have to be converted

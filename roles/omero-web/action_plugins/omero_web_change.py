@@ -79,7 +79,8 @@ class ActionModule(wanted.RoleAction):
         if found.get("failed") or found.get("changed"):
             reason = found["msg"] if found.get("failed") else ""
             warnings = self.notify(planned, time.monotonic() - began, reason)
-            found["warnings"] = [*found.get("warnings", []), *warnings]
+            if warnings:
+                found["warnings"] = [*found.get("warnings", []), *warnings]
         return {**result, **found}
 
     def _configuration(self, planned):
