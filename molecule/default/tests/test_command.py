@@ -70,6 +70,26 @@ def test_what_nginx_refuses_changes_nothing(maintenance, host, login):
         assert (host.check_output("omero-web maintenance"), login().status) == (OPEN, 200)
 
 
+def test_in_what_two_generations_differ(host, play, live, variables):
+    before = live()
+    change = {"omero.web.ping_interval": 66543, "omero.web.email_host_password": "hunter2"}
+    secret = change.popitem()
+    code, output = play(omero_web_config=change, omero_web_secrets={**variables["omero_web_secrets"], **dict([secret])})
+    assert code == 0, output
+    shown = host.check_output("omero-web diff")
+    assert shown.splitlines() == [
+        "properties:",
+        "  +omero.web.email_host_password=********",
+        "  +omero.web.ping_interval=66543",
+        "secrets that differ: omero.web.email_host_password",
+    ]
+    code, output = play()
+    assert code == 0, output
+    after = live()
+    assert host.check_output(f"omero-web diff {before} {after}") == f"Generation {after} is as generation {before}."
+    assert host.run("omero-web diff 1 99").stderr == "omero-web: there is no generation 99\n"
+
+
 def test_logs_are_one_stream(host, ask, live):
     number = live()
     with ThreadPoolExecutor() as others:

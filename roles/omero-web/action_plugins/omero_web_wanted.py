@@ -793,8 +793,11 @@ class RoleAction(ActionBase):
         """Return the command of a host, with all that it runs by."""
         own = ROLE / "files/command"
         code = {str(path.relative_to(own)): path.read_bytes() for path in own.rglob("*.py")}
-        shared = Path(module_utils_loader.find_plugin("omero_web_host")).parent.glob("omero_web_*.py")
-        code |= {f"ansible/module_utils/{path.name}": path.read_bytes() for path in shared}
+        shared = Path(module_utils_loader.find_plugin("omero_secrets")).parent
+        code |= {
+            f"ansible/module_utils/{path.name}": path.read_bytes()
+            for path in (shared / "omero_secrets.py", *shared.glob("omero_web_*.py"))
+        }
         settings = settings_of_command(self.checked, self.constants, plan)
         return zip_application({**code, "settings.json": json.dumps(settings, indent=4, sort_keys=True).encode()})
 

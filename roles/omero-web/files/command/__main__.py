@@ -14,7 +14,8 @@ import sys
 import textwrap
 
 from ansible.module_utils.common.text.converters import to_native
-from ansible.module_utils.omero_web_host import Problem, in_words
+from ansible.module_utils.omero_web_diff import lines_of_difference
+from ansible.module_utils.omero_web_host import Problem, in_words, linked_generation
 from ansible.module_utils.omero_web_logs import Journal, LogFile, following_lines, last_lines, shown
 from ansible.module_utils.omero_web_look import look_at_generations
 from ansible.module_utils.omero_web_maintenance import Maintenance
@@ -69,6 +70,17 @@ def show_history(settings, arguments):
         say(u"" + json.dumps(changes, indent=4, sort_keys=True))
     else:
         say(u"\n".join(line for change in changes for line in lines_of(change)) or u"Nothing has changed yet.")
+
+
+def show_difference(settings, arguments):
+    """Say in what two generations differ: the live one from that before it, if none is named."""
+    basedir = settings["basedir"]
+    new = arguments.new or linked_generation(basedir, "current")
+    old = arguments.old or linked_generation(basedir, "previous")
+    if not old or not new:
+        return "there are no two generations to compare"
+    say(u"\n".join(lines_of_difference(basedir, old, new)) or u"Generation %d is as generation %d." % (new, old))
+    return None
 
 
 # --- hold -------------------------------------------------------------------------------------------------------------
@@ -196,6 +208,10 @@ def parser(name):
     one.add_argument("-n", "--number", type=int, default=20, help="how many changes (%(default)s)")
     one.add_argument("--json", action="store_true", help="as JSON")
     one.set_defaults(action=show_history)
+    one = commands.add_parser("diff", help="say in what two generations differ, secrets masked")
+    one.add_argument("old", nargs="?", type=int, metavar="OLD", help="the first (the one before the live one)")
+    one.add_argument("new", nargs="?", type=int, metavar="NEW", help="the second (the live one)")
+    one.set_defaults(action=show_difference)
     one = commands.add_parser("hold", help="keep the site as it is: site.yml refuses to change it")
     one.add_argument("why", nargs="*", metavar="WHY", help="the reason; without one, say what it is")
     one.add_argument("--end", action="store_true", help="let the site be changed again")
