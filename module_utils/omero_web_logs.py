@@ -95,8 +95,9 @@ class Journal(object):
         self.command = ["journalctl", "--quiet", "--no-pager", "--output=json", "--unit=%s@*" % name]
 
     def lines(self, number):
-        process = subprocess.Popen(self.command + ["--lines=%d" % number], stdout=subprocess.PIPE)
-        return [line_of_journal(text) for text in process.communicate()[0].splitlines()]
+        with open(os.devnull, "wb") as nothing:
+            process = subprocess.Popen(self.command + ["--lines=%d" % number], stdout=subprocess.PIPE, stderr=nothing)
+            return [line_of_journal(text) for text in process.communicate()[0].splitlines()]
 
     def follow(self):
         """Start to say what comes from now on, a line of JSON for each."""

@@ -21,6 +21,7 @@ from ansible.module_utils.omero_web_look import look_at_generations
 from ansible.module_utils.omero_web_maintenance import Maintenance
 from ansible.module_utils.omero_web_process import Lock
 from ansible.module_utils.omero_web_rollback import Refusal, plan_rollback
+from ansible.module_utils.omero_web_status import exit_code_of, lines_of, measure, status_of
 from ansible.module_utils.omero_web_systemd import Commands, Systemd
 from ansible.module_utils.omero_web_transaction import Host, change_as_a_whole
 
@@ -36,10 +37,26 @@ def say(text):
     sys.stdout.flush()
 
 
+def as_text(data):
+    return u"" + json.dumps(data, indent=4, sort_keys=True)
+
+
 def from_command_line(words):
     """Return words as a text, whatever the locale is, for any Python."""
     encoded = [os.fsencode(word) if hasattr(os, "fsencode") else word for word in words]
     return b" ".join(encoded).decode("utf-8", "replace")
+
+
+# --- status -----------------------------------------------------------------------------------------------------------
+
+
+def show_status(settings, arguments):
+    """Say what the state of the site is; return 0, 1 or 2 for ok, attention or down."""
+    commands = Commands()
+    status = status_of(measure(Host(), commands, Systemd(commands), settings))
+    lines = lines_of(status)
+    say(as_text(dict(status, summary=lines)) if arguments.json else u"\n".join(lines))
+    return exit_code_of(status)
 
 
 # --- history ----------------------------------------------------------------------------------------------------------
@@ -54,7 +71,7 @@ def history(basedir, number):
         return [json.loads(line) for line in lines][-number:]
 
 
-def lines_of(change):
+def lines_of_change(change):
     """Return the lines that tell of one change."""
     began = change["began"].replace("T", " ").replace("+00:00", " UTC")
     numbers = u"{from} -> {to}".format(**change) if change["from"] != change["to"] else change["to"]
@@ -67,9 +84,9 @@ def lines_of(change):
 def show_history(settings, arguments):
     changes = history(settings["basedir"], arguments.number)
     if arguments.json:
-        say(u"" + json.dumps(changes, indent=4, sort_keys=True))
+        say(as_text(changes))
     else:
-        say(u"\n".join(line for change in changes for line in lines_of(change)) or u"Nothing has changed yet.")
+        say(u"\n".join(line for change in changes for line in lines_of_change(change)) or u"Nothing has changed yet.")
 
 
 def show_difference(settings, arguments):
@@ -204,6 +221,9 @@ def parser(name):
     top = argparse.ArgumentParser(prog=name, description=HELP)
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     commands.required = True
+    one = commands.add_parser("status", help="say what the state of the site is; exits with 0, 1 or 2")
+    one.add_argument("--json", action="store_true", help="as JSON, for monitoring")
+    one.set_defaults(action=show_status)
     one = commands.add_parser("history", help="say what has changed on this host, when, by whom, and how it ended")
     one.add_argument("-n", "--number", type=int, default=20, help="how many changes (%(default)s)")
     one.add_argument("--json", action="store_true", help="as JSON")
@@ -244,7 +264,7 @@ def main(words=None):
         problem = arguments.action(settings, arguments)
     except (EnvironmentError, Problem, Refusal) as error:
         problem = str(error) if isinstance(error, Refusal) else in_words(error)
-    return "%s: %s" % (name, problem) if problem else 0
+    return problem if isinstance(problem, int) or not problem else "%s: %s" % (name, to_native(problem))
 
 
 if __name__ == "__main__":

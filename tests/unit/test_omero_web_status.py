@@ -1,0 +1,255 @@
+"""The state of a site: the verdict and the causes that follow from what is measured, and how some of that is."""
+
+import json
+import time
+
+import pytest
+from ansible.module_utils import omero_web_status
+from ansible.module_utils.omero_web_logs import Line
+from ansible.module_utils.omero_web_status import (
+    errors,
+    exit_code_of,
+    kind_of,
+    last_change,
+    lines_of,
+    reach,
+    secrets_in,
+    servers_in,
+    status_of,
+)
+
+NOW = 1795724460
+PAGE = {"path": "/webclient/login/", "status": 200, "reason": "OK", "generation": 7, "milliseconds": 12}
+BY = "ansible-playbook, by ann on controller"
+UNIT = "omero-web@7.service"
+
+
+def layer(name, where="127.0.0.1:80", tls=False, **differences):
+    return {**PAGE, "layer": name, "where": where, "tls": tls, **differences}
+
+
+def measured(**differences):
+    """What a site in order is measured as, but for these."""
+    return {
+        "time": NOW,
+        "name": "omero-web",
+        "title": "OMERO.web",
+        "host": "web-1",
+        "basedir": "/opt/omero/web",
+        "generation": 7,
+        "leads_to": "generations/7",
+        "release": "5.33.2",
+        "has_release": True,
+        "activated": {"activated": "2026-11-26T20:21:27+00:00", "by": BY},
+        "good": [5, 6],
+        "unit": {"name": UNIT, "active": "active", "result": "success", "restarts": 0},
+        "units": dict.fromkeys((UNIT, "omero-web.socket", "omero-web.target", "nginx.service"), "active"),
+        "socket": "omero-web.socket",
+        "is_enabled": True,
+        "workers": {"processes": 6, "pss_mb": 300},
+        "nginx": {"is_wanted": True, "complaint": ""},
+        "layers": layers(),
+        "servers": [{"server": "omero.example.org", "port": 4064, "name": "omero", "reason": ""}],
+        "certificate": certificate(90),
+        "disks": [{"path": "/opt/omero/web", "free_mb": 9000, "free_inodes": 100000}],
+        "read_only": False,
+        "astray": [],
+        "misplaced": {},
+        "runs_deleted_files": False,
+        "hold": "",
+        "maintenance": {},
+        "last_change": {"outcome": "done"},
+        "errors": [],
+        **differences,
+    }
+
+
+def layers(own=200, nginx=200, static=200):
+    return [
+        layer("OMERO.web", "127.0.0.1:4080", status=own, reason="Connection refused" if not own else "OK"),
+        layer("nginx", status=nginx),
+        layer("files", status=static, path="/static/a.css"),
+    ]
+
+
+def error(text, count=1):
+    return {"source": "nginx", "text": text, "count": count, "last": NOW}
+
+
+def unit(**differences):
+    return {**measured()["unit"], **differences}
+
+
+def units(**differences):
+    return {**measured()["units"], **differences}
+
+
+def certificate(days):
+    return {"path": "/etc/nginx/omero-web.pem", "ends": NOW + days * 86400}
+
+
+SERVER = measured()["servers"][0]
+CASES = [
+    ("down", "no generation of omero-web is live", {"generation": 0, "leads_to": "", "layers": [], "good": []}),
+    ("down", "current leads to generations/9, where no generation is", {"generation": 0, "leads_to": "generations/9"}),
+    (
+        "down",
+        "omero-web.socket is inactive: nobody listens at 127.0.0.1:4080",
+        {"units": units(**{"omero-web.socket": "inactive"}), "layers": layers(0, 502)},
+    ),
+    (
+        "down",
+        "omero-web@7.service has failed (exit-code)",
+        {"unit": unit(active="failed", result="exit-code"), "layers": layers(0, 502)},
+    ),
+    ("down", "omero-web@7.service is inactive", {"unit": unit(active="inactive"), "layers": layers(0, 502)}),
+    ("down", "OMERO.web answers 500 for its login page", {"layers": layers(500, 500)}),
+    ("down", "OMERO.web gives no answer (Connection refused)", {"layers": layers(0, 504)}),
+    ("down", "the release of generation 7 is gone", {"has_release": False, "layers": layers(0, 502)}),
+    ("attention", "the release of generation 7 is gone", {"has_release": False}),
+    ("attention", "the release was replaced while generation 7 runs it", {"runs_deleted_files": True}),
+    ("down", "nginx is inactive", {"units": units(**{"nginx.service": "inactive"}), "layers": layers(200, 0)}),
+    (
+        "down",
+        "nginx is failed: its configuration is wrong (unknown directive)",
+        {
+            "units": units(**{"nginx.service": "failed"}),
+            "layers": layers(200, 0),
+            "nginx": {"is_wanted": True, "complaint": "unknown directive"},
+        },
+    ),
+    (
+        "attention",
+        "nginx would not start again: unknown directive",
+        {"nginx": {"is_wanted": True, "complaint": "unknown directive"}},
+    ),
+    ("down", "nginx answers 502, where OMERO.web answers 200", {"layers": layers(200, 502)}),
+    ("down", "nginx answers 404 for the static file /static/a.css", {"layers": layers(200, 200, 404)}),
+    ("attention", "the site is closed for users since then", {"maintenance": {"since": "then"}}),
+    (
+        "down",
+        "OMERO.server omero at omero.example.org:4064 cannot be reached (timed out): nobody can log in there",
+        {"servers": [{**SERVER, "reason": "timed out"}]},
+    ),
+    (
+        "attention",
+        "OMERO.server omero at omero.example.org:4064 cannot be reached (timed out): nobody can log in there",
+        {"servers": [{**SERVER, "reason": "timed out"}, SERVER]},
+    ),
+    ("down", "the certificate ended 2 days ago: browsers refuse the site", {"certificate": certificate(-2)}),
+    ("attention", "the certificate ends in 3 days", {"certificate": certificate(3)}),
+    ("attention", "/var has only 7 MiB left", {"disks": [{"path": "/var", "free_mb": 7, "free_inodes": None}]}),
+    ("attention", "/var has only 0 inodes left", {"disks": [{"path": "/var", "free_mb": 700, "free_inodes": 0}]}),
+    ("down", "/opt/omero/web is on a file system that is read-only", {"read_only": True}),
+    ("attention", "/opt/omero/web/var is a link", {"misplaced": {"/opt/omero/web/var": "a link"}}),
+    ("attention", "/etc/x is not as generation 7 has it", {"astray": ["/etc/x"]}),
+    ("attention", "the site does not start at boot", {"is_enabled": False}),
+    ("attention", "the last change was cut off, or goes on", {"last_change": {"outcome": "cut off"}}),
+    ("attention", "the last change failed: no luck", {"last_change": {"outcome": "failed", "reason": "no\n  luck"}}),
+    ("attention", "systemd had to start OMERO.web again 4 times", {"unit": unit(restarts=4)}),
+    (
+        "attention",
+        "requests took longer than a worker may (omero_web_timeout): 3 in the last day",
+        {"errors": [error("WORKER TIMEOUT (pid:N)", 3)]},
+    ),
+    (
+        "attention",
+        "workers were killed, perhaps for want of memory: 2 in the last day",
+        {"errors": [error("Worker (pid:N) was sent SIGKILL! Perhaps out of memory?", 2)]},
+    ),
+]
+
+
+@pytest.mark.parametrize("level, cause, differences", CASES)
+def test_cause_is_named(level, cause, differences):
+    status = status_of(measured(**differences))
+    assert [(one["level"], one["what"]) for one in status["findings"]] == [(level, cause)]
+    assert all(one["remedy"] for one in status["findings"])
+    assert status["verdict"] == level
+    assert exit_code_of(status) == {"attention": 1, "down": 2}[level]
+    assert f"  {level:9}  {cause}" in lines_of(status)
+
+
+def test_the_worst_comes_first():
+    status = status_of(measured(is_enabled=False, layers=layers(500, 500), astray=["/etc/x"]))
+    assert [one["level"] for one in status["findings"]] == ["down", "attention", "attention"]
+    assert status["verdict"] == "down"
+
+
+def test_site_in_order():
+    status = status_of(measured(hold="course until Friday", errors=[error("no such file", 2)]))
+    assert (status["verdict"], status["findings"], exit_code_of(status)) == ("ok", [], 0)
+    assert lines_of(status) == [
+        "OMERO.web on web-1: ok",
+        f"  runs       OMERO.web 5.33.2 as generation 7 since 2026-11-26 20:21:27 UTC, by {BY}",
+        "  go back    to 6, 5",
+        "  on hold    course until Friday",
+        "  OMERO.web  200 in 12 ms, 127.0.0.1:4080",
+        "  nginx      200 in 12 ms, 127.0.0.1:80",
+        "  files      200 in 12 ms, 127.0.0.1:80",
+        "  server     omero at omero.example.org:4064 takes connections",
+        "  memory     300 MiB in 6 processes",
+        "  free       9000 MiB in /opt/omero/web",
+        "  error      2 x nginx: no such file",
+    ]
+    without_nginx = measured(nginx={"is_wanted": False, "complaint": ""}, layers=layers()[:1], certificate={})
+    assert status_of(without_nginx)["verdict"] == "ok"
+
+
+def test_errors_are_counted_by_their_kind(tmp_path, monkeypatch):
+    monkeypatch.setattr(omero_web_status, "journal_lines", lambda name: [
+        Line(NOW, "omero-web@7", "[2026-11-26 20:21:00 +0000] [71] [CRITICAL] WORKER TIMEOUT (pid:81)"),
+        Line(NOW, "omero-web@7", "[2026-11-26 20:22:00 +0000] [71] [CRITICAL] WORKER TIMEOUT (pid:82)"),
+        Line(NOW, "omero-web@7", "[2026-11-26 20:22:00 +0000] [71] [INFO] Booting worker with pid: 83"),
+        Line(NOW - 90000, "omero-web@7", "[2026-11-25 20:22:00 +0000] [71] [ERROR] of yesterday"),
+    ])  # fmt: skip
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(NOW))
+    (tmp_path / "var/log").mkdir(parents=True)
+    own = f"{stamp},001 ERROR [  omeroweb.views] (proc.00071) handler500:1 no hunter2 of 7\nTraceback\n"
+    (tmp_path / "var/log/OMEROweb.log").write_text(own)
+    found = errors("omero-web", str(tmp_path), {}, ["hunter2"], NOW - 3600)
+    assert [(one["source"], one["text"], one["count"]) for one in found] == [
+        ("OMERO.web's unit", "[CRITICAL] WORKER TIMEOUT (pid:N)", 2),
+        ("OMEROweb.log", "ERROR [ omeroweb.views] handlerN:N no ******** of N", 1),
+    ]
+
+
+def test_kinds_of_errors():
+    nginx = '2026/11/26 20:21:28 [error] 71#71: *9 open() "/x" failed, client: 192.0.2.7, server: a, request: "GET /"'
+    assert kind_of(nginx, []) == '[error] open() "/x" failed'
+    assert len(kind_of("x" * 1000, [])) == 160
+    assert kind_of("a\x1b[2Jb", []) == "a [NJb"
+
+
+def test_secrets_that_no_error_shows():
+    properties = {
+        "omero.web.secret_key": "hunter2",
+        "omero.web.caches": json.dumps({"default": {"PASSWORD": "hunter3", "LOCATION": "x"}}),
+        "omero.web.page_size": "200",
+    }
+    found = secrets_in(properties)
+    assert {"hunter2", "hunter3"} < set(found)
+    assert "200" not in found
+
+
+def test_servers_of_a_configuration():
+    assert servers_in({}) == [("localhost", 4064, "omero")]
+    assert servers_in({"omero.web.server_list": '[["a", 4064, "one"], ["wss://b/ws", "443", "two"]]'}) == [
+        ("a", 4064, "one"),
+        ("wss://b/ws", 443, "two"),
+    ]
+    for strange in "[", "[7]", '[["a"]]':
+        assert servers_in({"omero.web.server_list": strange}) == []
+
+
+def test_server_that_cannot_be_reached():
+    assert reach("127.0.0.1", 9, "one")["reason"] == "Connection refused"
+    assert reach("ws://127.0.0.1/ws", 9, "one")["reason"] == "Connection refused"
+
+
+def test_last_change(tmp_path):
+    assert last_change(str(tmp_path)) == {}
+    (tmp_path / "history").write_text('{"outcome": "done"}\n{"outcome": "cut off"}\n')
+    assert last_change(str(tmp_path)) == {"outcome": "cut off"}
+    (tmp_path / "history").write_text('{"outc')
+    assert last_change(str(tmp_path)) == {}
