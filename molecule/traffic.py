@@ -68,10 +68,14 @@ class Users:
         """How many of them, not as they should be."""
         return self.records.read_text().count('"error": "')
 
-    def __exit__(self, *_):
-        seconds = time.monotonic() - self.start
+    def leave(self):
+        """Let the visitors go before the block ends: what follows is not for them to see."""
         self.locust.send_signal(signal.SIGTERM)
         self.locust.wait()
+
+    def __exit__(self, *_):
+        seconds = time.monotonic() - self.start
+        self.leave()
         self.download.finish()
         records = [json.loads(line) for line in self.records.read_text().splitlines()]
         self.failures = [Failure(*map(record.get, Failure._fields)) for record in records if record["error"]]

@@ -576,6 +576,9 @@ def test_controller_that_is_gone(
     if live() != wanted.get("omero_web_generation"):
         code, output = play(playbook, **wanted)
         assert code == 0, output
+    if change == "TLS":
+        # The plain run that follows closes the port to which those without TLS have just been led.
+        visited.leave()
 
 
 @fault(
