@@ -299,8 +299,9 @@ def of_unit(found):
     if page["status"] == 200 or not found["has_release"]:
         return
     if found["units"].get(found["socket"]) != "active":
-        yield Finding(DOWN, "%s is %s: nobody listens at %s" % (
-            found["socket"], found["units"].get(found["socket"], "not there"), page.get("where")), start)
+        # One that is not loaded is not among them.
+        state = found["units"].get(found["socket"], "inactive")
+        yield Finding(DOWN, "%s is %s: nobody listens at %s" % (found["socket"], state, page.get("where")), start)
     elif unit.get("active") == "failed":
         yield Finding(DOWN, "%s has failed (%s)" % (unit["name"], unit["result"]),
                       "%s; if it fails again, %s" % (start, back))
@@ -341,7 +342,7 @@ def of_servers(found):
     lost = [one for one in found["servers"] if one["reason"]]
     for one in lost:
         level = DOWN if len(lost) == len(found["servers"]) else ATTENTION
-        yield Finding(level, "OMERO.server %s at %s:%d cannot be reached (%s): nobody can log in there" % (
+        yield Finding(level, "OMERO.server %s at %s, port %d, cannot be reached (%s): nobody can log in there" % (
             one["name"], one["server"], one["port"], one["reason"]), "start it, or open the way to it")
 
 
@@ -432,7 +433,7 @@ def lines_of(status):
         what = one["status"] or one["reason"]
         way = u"%s%s" % (one["where"], u" by TLS" if one["tls"] else u"")
         lines.append(u"  %-9s  %s in %d ms, %s" % (one["layer"], what, one["milliseconds"], way))
-    lines += [u"  server     %s at %s:%d %s" % (
+    lines += [u"  server     %s at %s, port %d, %s" % (
         one["name"], one["server"], one["port"], one["reason"] or u"takes connections") for one in status["servers"]]
     memory = status["workers"]
     lines.append(u"  memory     %d MiB in %d processes" % (memory["pss_mb"], memory["processes"]))

@@ -128,12 +128,12 @@ CASES = [
     ("attention", "the site is closed for users since then", {"maintenance": {"since": "then"}}),
     (
         "down",
-        "OMERO.server omero at omero.example.org:4064 cannot be reached (timed out): nobody can log in there",
+        "OMERO.server omero at omero.example.org, port 4064, cannot be reached (timed out): nobody can log in there",
         {"servers": [{**SERVER, "reason": "timed out"}]},
     ),
     (
         "attention",
-        "OMERO.server omero at omero.example.org:4064 cannot be reached (timed out): nobody can log in there",
+        "OMERO.server omero at omero.example.org, port 4064, cannot be reached (timed out): nobody can log in there",
         {"servers": [{**SERVER, "reason": "timed out"}, SERVER]},
     ),
     ("down", "the certificate ended 2 days ago: browsers refuse the site", {"certificate": certificate(-2)}),
@@ -187,7 +187,7 @@ def test_site_in_order():
         "  OMERO.web  200 in 12 ms, 127.0.0.1:4080",
         "  nginx      200 in 12 ms, 127.0.0.1:80",
         "  files      200 in 12 ms, 127.0.0.1:80",
-        "  server     omero at omero.example.org:4064 takes connections",
+        "  server     omero at omero.example.org, port 4064, takes connections",
         "  memory     300 MiB in 6 processes",
         "  free       9000 MiB in /opt/omero/web",
         "  error      2 x nginx: no such file",
