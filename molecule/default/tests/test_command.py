@@ -87,7 +87,7 @@ def test_in_what_two_generations_differ(host, play, live, variables):
     assert code == 0, output
     after = live()
     assert host.check_output(f"omero-web diff {before} {after}") == f"Generation {after} is as generation {before}."
-    assert host.run("omero-web diff 1 99").stderr == "omero-web: there is no generation 99\n"
+    assert host.run(f"omero-web diff {after} 99").stderr == "omero-web: there is no generation 99\n"
 
 
 def test_logs_are_one_stream(host, ask, live):
