@@ -82,7 +82,7 @@ def measure(host, commands, systemd, settings):
         "is_enabled": look["units"].get(name + ".target", {}).get("enabled") == "enabled",
         "workers": workers(group),
         "nginx": {"is_wanted": has_nginx, "complaint": complaint_of_nginx(host, systemd) if has_nginx else ""},
-        "layers": layers(manifest, has_nginx) if "host" in manifest else [],
+        "layers": layers(manifest, has_nginx) if "host" in manifest and not sleeps(look, service, manifest) else [],
         "servers": [reach(*server) for server in servers_in(properties)] if number else [],
         "certificate": certificate(commands, live),
         "disks": [disk(path) for path in (basedir, os.path.join(basedir, "var"), "/var/log/nginx")
@@ -125,6 +125,12 @@ def workers(group):
     pids = processes(group, HIERARCHIES)
     found = [found for found in (re.findall(br"(?m)^Pss: +(\d+)", smaps(pid)) for pid in pids) if found]
     return {"processes": len(pids), "pss_mb": sum(int(kib) for kibs in found for kib in kibs) // 1024}
+
+
+def sleeps(look, service, manifest):
+    """Tell whether a question would start OMERO.web: its socket listens, and it was stopped."""
+    listens = look["units"].get(manifest.get("socket"), {}).get("active") == "active"
+    return listens and look["units"].get(service, {}).get("active") == "inactive"
 
 
 def smaps(pid):
@@ -306,7 +312,8 @@ def of_unit(found):
         yield Finding(DOWN, "%s has failed (%s)" % (unit["name"], unit["result"]),
                       "%s; if it fails again, %s" % (start, back))
     elif unit.get("active") not in ("active", "activating", "reloading"):
-        yield Finding(DOWN, "%s is %s" % (unit["name"], unit.get("active") or "not there"), start)
+        asleep = "" if found["layers"] else ", until somebody asks for a page"
+        yield Finding(DOWN, "%s is %s%s" % (unit["name"], unit.get("active") or "not there", asleep), start)
     elif page["status"]:
         yield Finding(DOWN, "OMERO.web answers %d for its login page" % page["status"],
                       "%s logs has the reason; %s" % (found["name"], back))

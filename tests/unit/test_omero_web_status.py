@@ -103,6 +103,11 @@ CASES = [
         {"unit": unit(active="failed", result="exit-code"), "layers": layers(0, 502)},
     ),
     ("down", "omero-web@7.service is inactive", {"unit": unit(active="inactive"), "layers": layers(0, 502)}),
+    (
+        "down",
+        "omero-web@7.service is inactive, until somebody asks for a page",
+        {"unit": unit(active="inactive"), "layers": []},
+    ),
     ("down", "OMERO.web answers 500 for its login page", {"layers": layers(500, 500)}),
     ("down", "OMERO.web gives no answer (Connection refused)", {"layers": layers(0, 504)}),
     ("down", "the release of generation 7 is gone", {"has_release": False, "layers": layers(0, 502)}),
