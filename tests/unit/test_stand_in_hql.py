@@ -138,6 +138,10 @@ def test_what_is_not_known_is_refused(ask, query):
         ask(query, colour="red")
 
 
-def test_there_is_nothing_of_what_the_stand_in_has_not(world):
-    select = hql.parse("select obj from Screen obj where obj.whatever = 3")
-    assert hql.matching(select, [], world, {}) == []
+@pytest.mark.parametrize("query", [
+    "select obj from Screen obj where obj.whatever = 3",
+    """select distinct mem.parent.id, mem.parent.active, extract(epoch from mem.parent.started)
+           +(mem.parent.timeToLive/1000) from ShareMember mem where mem.parent.itemCount > 0 order by mem.parent.id""",
+])  # fmt: skip
+def test_there_is_nothing_of_what_the_stand_in_has_not(world, query):
+    assert hql.matching(hql.parse(query), [], world, {}) == []

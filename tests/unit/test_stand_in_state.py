@@ -99,6 +99,7 @@ def test_switches_as_words():
     assert state == switches.State(latency=2.5, refuse=("getThumbnail*", "load"), bytes_per_second=1000)
     assert switches.parse([]) == switches.State()
     assert switches.parse(["hang="]).hang == ()
+    assert switches.parse(["version=5.4.10"]).version == "5.4.10"
     assert switches.parse(["sessions_lost=now"], now=lambda: 7.0).sessions_lost == 7
 
 

@@ -15,7 +15,7 @@ class Unknown(ValueError):
 ABSENT = {
     "Roi", "Shape", "Screen", "Plate", "PlateAcquisition", "Well", "WellSample", "ScreenPlateLink", "PlaneInfo",
     "AnnotationAnnotationLink", "FileAnnotation", "CommentAnnotation", "LongAnnotation", "MapAnnotation",
-    "ExternalInfo", "PixelsOriginalFileMap", "Laser",
+    "ExternalInfo", "PixelsOriginalFileMap", "Laser", "ShareMember",
 }  # fmt: skip
 PARENT = {"Dataset": "Project", "Image": "Dataset"}
 KEYWORDS = ("select", "from", "where", "group by", "order by")

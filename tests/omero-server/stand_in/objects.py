@@ -210,6 +210,17 @@ class Objects:
         found._details = self.details(image)
         return found
 
+    def fileset(self, image):
+        found = model.FilesetI(image.id, True)
+        found.templatePrefix = rstring("stand-in/")
+        entry = model.FilesetEntryI(image.id, True)
+        entry._fileset, entry._originalFile = found, self.original_file(image)
+        entry.clientPath = rstring(f"microscope/{image.file_name}")
+        found._imagesSeq, found._imagesLoaded = [self.image(image)], True
+        found._usedFilesSeq, found._usedFilesLoaded = [entry], True
+        found._details = self.details(image)
+        return found
+
     def link(self, kind, parent, child):
         """What joins a container or an image to what belongs to it."""
         found = getattr(model, f"{kind}I")(10_000 * parent.id + child.id, True)

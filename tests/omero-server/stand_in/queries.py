@@ -225,6 +225,10 @@ class Question:
     def original_files(self, _):
         return [self.objects.original_file(image) for image in self.images("id")]
 
+    @shape(r"select obj from Fileset obj .*where obj\.id in \(:ids\)$")
+    def filesets(self, _):
+        return [self.objects.fileset(image) for image in self.images()]
+
     @shape(r"select ofile\.path, ofile\.name, fse\.clientPath from FilesetEntry as fse ")
     def original_paths(self, _):
         return [[rstring("stand-in/"), rstring(image.file_name), rstring(f"microscope/{image.file_name}")]

@@ -45,7 +45,6 @@ class Server:
         self.sessions = Sessions(self.world, settings.passwords, settings.session_timeout)
         self.switches = Switched(Path(settings.directory) / SWITCHES, self.sessions)
         self.configuration = {
-            "omero.version": settings.version,
             # Empty is what keeps a client where it is.
             "omero.router.insecure": (
                 f"OMERO.Glacier2/router:tcp -p {settings.tcp_port} -h @omero.host@"
@@ -57,6 +56,7 @@ class Server:
             "omero.client.viewer.initial_zoom_level": "0",
             "omero.client.viewer.interpolate_pixels": "true",
             "omero.client.download_as.max_size": "144000000",
+            "omero.client.scripts_to_ignore": "",
             "omero.client.ui.menu.dropdown.leaders.enabled": "true",
             "omero.client.ui.menu.dropdown.colleagues.enabled": "true",
             "omero.client.ui.menu.dropdown.everyone.enabled": "true",
@@ -64,6 +64,10 @@ class Server:
             "omero.client.ui.tree.orphans.name": "Orphaned Images",
             "omero.client.ui.tree.type_order": "tagset,tag,project,dataset,screen,plate,acquisition,image",
         }  # fmt: skip
+
+    @property
+    def version(self):
+        return self.switches.state.version or self.settings.version
 
     def objects_for(self, session):
         return Objects(self.world, session.user)

@@ -32,6 +32,8 @@ class State:
     session_timeout: float = 0.0
     # Of each original file that is read; 0 is as fast as it goes.
     bytes_per_second: float = 0.0
+    # What the server says that it is, as if it had been upgraded; by default what the settings say.
+    version: str = ""
 
     def is_slow(self, operation):
         return self.latency > 0 and matches(operation, self.slow)
@@ -51,6 +53,9 @@ def parse(words, now=time.time):
             raise BadSwitch(f"{word!r} is no switch; there are {', '.join(f'{name}=' for name in known)}")
         if isinstance(known[name], tuple):
             values[name] = tuple(text.split(",")) if text else ()
+            continue
+        if isinstance(known[name], str):
+            values[name] = text
             continue
         try:
             values[name] = now() if text == "now" and name == "sessions_lost" else float(text)

@@ -70,13 +70,13 @@ class Admin(Service):
 @serves(omero.api.IConfig)
 class Config(Service):
     def getVersion(self, current):
-        return self.server.settings.version
+        return self.server.version
 
     def getConfigValue(self, key, current):
-        return self.server.configuration.get(key, "")
+        return self.getConfigValues(key, current).get(key, "")
 
     def getConfigValues(self, expression, current):
-        return dict(self.server.configuration)
+        return {**self.server.configuration, "omero.version": self.server.version}
 
     def getClientConfigDefaults(self, current):
         return {key: value for key, value in self.server.configuration.items() if key.startswith("omero.client.")}

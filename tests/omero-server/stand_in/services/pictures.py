@@ -246,6 +246,12 @@ class RawPixels(Pyramid):
     def getTile(self, z, c, t, x, y, width, height, current):
         return pictures.plane(self.image, c, z, t)[y : y + height, x : x + width].astype(">u2").tobytes()
 
+    def getRow(self, y, z, c, t, current):
+        return self.getTile(z, c, t, 0, y, self.image.size_x, 1, current)
+
+    def getCol(self, x, z, c, t, current):
+        return self.getTile(z, c, t, x, 0, 1, self.image.size_y, current)
+
     def getByteWidth(self, current):
         return 2
 
