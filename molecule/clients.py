@@ -1,6 +1,7 @@
 """Users who log in to a site by OMERO.web's own form, for tests of what they get; without a browser."""
 
 import re
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -36,6 +37,11 @@ class User:
 
     def is_logged_in(self):
         return self.get("/webclient/", allow_redirects=False).status_code == 200
+
+
+def leads_to(answer):
+    """Where a redirect leads on the site, which the Django of OMERO 5.4 names, too."""
+    return urlsplit(answer.headers["Location"])._replace(scheme="", netloc="").geturl()
 
 
 def who_sees(page):

@@ -18,7 +18,7 @@ import pytest
 import testinfra
 import yaml
 from browser import Visitor, browser_of
-from clients import DOWNLOAD, UNIT, User, who_sees
+from clients import DOWNLOAD, UNIT, User, leads_to, who_sees
 from record import Record
 from traffic import BLOCKS, UNVERIFIED, Download, Users
 
@@ -352,7 +352,7 @@ def guest(site):
 @pytest.fixture
 def researcher(site, passwords):
     user = User(site)
-    assert user.log_in("researcher", passwords["researcher"]).headers["Location"] == "/webclient/"
+    assert leads_to(user.log_in("researcher", passwords["researcher"])) == "/webclient/"
     return user
 
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import USER, fault
+from conftest import USER, fault, wait_until
 
 SETTING = {"omero_web_config": {"omero.web.ping_interval": 61234}}
 
@@ -25,6 +25,21 @@ def secret_key(host, basedir):
 def session(log_in):
     """A session of the release that the scenario begins with."""
     return log_in()
+
+
+@pytest.fixture
+def assert_users_find_everything(users, switch):
+    """Let users log in, look at images and download files, at an OMERO.server that has been upgraded as well."""
+
+    def assert_users_find_everything():
+        switch("version=5.6.15")
+        with users() as those:
+            wait_until(lambda: those.answers() >= 60)
+        assert those.failures == []
+        assert those.download.is_complete, those.download.error
+        switch()
+
+    return assert_users_find_everything
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +75,9 @@ def test_a_release_without_all_its_numbers_is_found_once_and_shown(play, live):
     ],
 )
 def test_the_way_from_archive_to_archive_to_today_and_back(
-    play, host, manifest, secret_key, load, login, ask, who_is, session, playbook, release, version, has_session
-):
+    play, host, manifest, secret_key, load, login, ask, who_is, session, assert_users_find_everything,
+    playbook, release, version, has_session,
+):  # fmt: skip
     key = secret_key()
     files = re.findall(r'(?:href|src)="(/static/[^"]+)"', login().body.decode())
     keeps_session = manifest()["omero_web"].startswith("5.4") and version.startswith("5.4")
@@ -72,6 +88,8 @@ def test_the_way_from_archive_to_archive_to_today_and_back(
     assert users.download.is_complete, users.download.error
     assert {ask(path).status for path in files} == {200}, "the page was loaded before"
     assert who_is(session) == (USER if has_session else None)
+    if version == "5.29.3":
+        assert_users_find_everything()
     assert manifest()["omero_web"] == version
     assert host.check_output("omero config get omero.web.ping_interval") == "61234"
     assert secret_key() == key

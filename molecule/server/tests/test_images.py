@@ -1,4 +1,4 @@
-"""The tree, thumbnails, the viewer and downloads, as a user asks for them."""
+"""The tree, thumbnails, the viewer and downloads, as a user asks for them; of OMERO.web 5.4, too (scenario archive)."""
 
 import io
 from hashlib import sha256
@@ -7,13 +7,6 @@ import numpy
 import pytest
 from PIL import Image as Picture
 from stand_in import files, pictures
-
-ASK_GUNICORN = """
-import http.client, sys
-connection = http.client.HTTPConnection("127.0.0.1", 4080)
-connection.request("GET", sys.argv[1], headers={"Cookie": "sessionid=" + sys.argv[2]})
-print(connection.getresponse().headers["X-Accel-Buffering"])
-"""
 
 
 @pytest.fixture
@@ -119,12 +112,6 @@ def test_panels(researcher, image, panel):
         assert image.name in page.text and f"{image.size_x} x {image.size_y}" in page.text
 
 
-def test_download_as_png(researcher, image):
-    answer = researcher.get(f"/webgateway/download_as/?image={image.id}&format=png")
-    assert picture_of(answer, "PNG").size == (image.size_x, image.size_y)
-    assert image.name in answer.headers["Content-Disposition"]
-
-
 def test_original_file(researcher, image):
     opened = picture_of(researcher.get(f"/webgateway/archived_files/download/{image.id}/"), "TIFF")
     assert opened.n_frames == image.size_z * len(image.channels)
@@ -144,16 +131,6 @@ def test_large_original_file_arrives_byte_for_byte(researcher, world):
     assert received.digest() == sent.digest()
 
 
-def test_nginx_takes_pages_as_a_whole_and_downloads_as_they_come(host, researcher, world):
-    """What gunicorn tells it stays between the two."""
-    large = next(image for image in world.images.values() if image.file_size)
-    for path, told in ("/webclient/", "yes"), (f"/webgateway/archived_files/download/{large.id}/", "None"):
-        arguments = path, researcher.session.cookies["sessionid"]
-        assert host.check_output("python3 -c %s %s %s", ASK_GUNICORN, *arguments) == told
-        with researcher.get(path, stream=True) as answer:
-            assert answer.status_code == 200 and "X-Accel-Buffering" not in answer.headers
-
-
 def test_api(researcher, world):
     projects = researcher.get("/api/v0/m/projects/?owner=2&group=3").json()["data"]
     assert {project["@id"]: project["Name"] for project in projects} == {
@@ -165,6 +142,6 @@ def test_api(researcher, world):
     assert channels == [channel.name for channel in world.images[1].channels]
 
 
-@pytest.mark.parametrize("path", ["webgateway/render_image/999/0/0", "webgateway/imgData/999", "api/v0/m/images/999"])
+@pytest.mark.parametrize("path", ["webgateway/render_image/999/0/0", "api/v0/m/images/999"])
 def test_there_is_no_such_image(researcher, path):
     assert researcher.get(f"/{path}/").status_code == 404
