@@ -187,18 +187,15 @@ def python(host, basedir, user):
 
 @pytest.fixture(scope="module")
 def passwords(variables):
-    """Those of the stand-in's users, if the scenario has one."""
-    return variables.get("omero_server_passwords", {})
+    """Those of the stand-in's users."""
+    return variables["omero_server_passwords"]
 
 
 @pytest.fixture(scope="module")
-def log_in(site, variables, passwords, python):
-    """Log in by the form. Without an OMERO.server, leave such a session on the host. Its key."""
+def log_in(site, variables, passwords):
+    """Log in by the form; the key of the session."""
 
     def log_in(prefix=variables["omero_web_prefix"]):
-        if not passwords:
-            # Django 1.8 is no program by itself.
-            return python(f"release/venv/bin/django-admin login {USER}")
         user = User(site + prefix)
         answer = user.log_in(NAME, passwords[NAME])
         assert answer.status_code == 302, answer.text
@@ -208,14 +205,13 @@ def log_in(site, variables, passwords, python):
 
 
 @pytest.fixture(scope="module")
-def who_is(ask, variables, passwords):
+def who_is(ask, variables):
     """Ask OMERO.web who is logged in with a session; None if nobody is."""
-    path = f"{variables['omero_web_prefix']}/{'webclient' if passwords else 'omero_test_app/user'}/"
 
     def who_is(session):
-        page = ask(path, Cookie=f"sessionid={session}")
+        page = ask(f"{variables['omero_web_prefix']}/webclient/", Cookie=f"sessionid={session}")
         assert page.status in (200, 302), page.body
-        return who_sees(page.body.decode()) if passwords else json.loads(page.body)["user"]
+        return who_sees(page.body.decode())
 
     return who_is
 
@@ -232,13 +228,11 @@ def users(site, variables, passwords, log_in, world):
 
     def users(guests=False, prefix=variables["omero_web_prefix"]):
         address = site + prefix
-        who = {} if guests else {"session": log_in(prefix), "user": USER}
-        if who and passwords:
-            who["password"] = passwords[NAME]
-            download = Download(f"{address}{DOWNLOAD}{large.id}/", blocks, who["session"])
-        else:
-            download = Download(f"{address}/omero_test_app/download/?blocks={BLOCKS}")
-        return Users(INVENTORY.parent, address, download, **who)
+        if guests:
+            return Users(INVENTORY.parent, address, Download(f"{address}/omero_test_app/download/?blocks={BLOCKS}"))
+        session = log_in(prefix)
+        download = Download(f"{address}{DOWNLOAD}{large.id}/", blocks, session)
+        return Users(INVENTORY.parent, address, download, session=session, user=USER, password=passwords[NAME])
 
     return users
 

@@ -31,8 +31,8 @@ Failure = namedtuple("Failure", "time path status error title")
 class Users:
     """They come when a block begins and go when it ends; what they met with is known then.
 
-    Every other visitor has the session of a logged-in user, if there is one, and some log in themselves where there is
-    an OMERO.server; these are the options of locustfile.py.
+    Every other visitor has the session of a logged-in user, if there is one, and then some log in themselves; these are
+    the options of locustfile.py.
 
     failures  requests of visitors that were not answered as they should be
     download  the one that was under way all the time

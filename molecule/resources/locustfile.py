@@ -3,8 +3,7 @@
 A guest asks for the login page and, as a browser would, for a static file that this page names. Where there is a
 session of a logged-in user, every other visitor has it and goes on with what users do: the tree, which tells whom
 OMERO.web takes them for, the page around it, a thumbnail or a plane. Some guests log in by the form, do all that,
-download a file and log out. (Without an OMERO.server nobody logs in, and whoever has the session asks the test app who
-they are.) All is asked once: no failure is mended by asking again.
+download a file and log out. All is asked once: no failure is mended by asking again.
 """
 
 import itertools
@@ -38,7 +37,7 @@ def _define_options(parser):
     parser.add_argument("--records", help="file for one line of JSON per request")
     parser.add_argument("--session", help="key of a logged-in session")
     parser.add_argument("--user", type=int, help="whose session it is")
-    parser.add_argument("--password", help="by which that user logs in to an OMERO.server, if there is one")
+    parser.add_argument("--password", help="by which that user logs in")
     visitors = VISITS_PER_SECOND * PERIOD
     parser.set_defaults(headless=True, num_users=visitors, spawn_rate=visitors, stop_timeout=PERIOD)
 
@@ -112,13 +111,13 @@ class Visitor(HttpUser):
         # Test hosts have certificates that nobody has issued.
         self.client.verify = False
         self.visit_as = self.be_a_guest
-        if options.session and self.number % 2 == 0:
-            self.client.cookies.set("sessionid", options.session)
-            self.visit_as = self.be_at_the_desk if options.password else self.ask_the_test_app
-        elif options.password and self.number % VISITS_PER_LOGIN == 1:
-            self.visit_as = self.come_and_go
-        if options.password:
+        if options.session:
             self.desk = Desk(options.user, self.number)
+            if self.number % 2 == 0:
+                self.client.cookies.set("sessionid", options.session)
+                self.visit_as = self.be_at_the_desk
+            elif self.number % VISITS_PER_LOGIN == 1:
+                self.visit_as = self.come_and_go
         self.due = START + self.number / VISITS_PER_SECOND - PERIOD
         self.wait()
 
@@ -154,11 +153,6 @@ class Visitor(HttpUser):
         page = self.ask(*desk.page)
         if page and self.post(page, "logout/", is_login_page):
             self.ask(WEBCLIENT, is_login_page)
-
-    def ask_the_test_app(self, context):
-        self.be_a_guest(context)
-        user = json.dumps({"user": self.environment.parsed_options.user})
-        self.ask("/omero_test_app/user/", lambda page: page.text == user)
 
     def post(self, page, path, is_right, **form):
         """Send what a page has a form for, from where a redirect has led to it."""

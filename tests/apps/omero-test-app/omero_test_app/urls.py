@@ -12,5 +12,4 @@ urlpatterns = [
     re_path("^reach/$", views.reach),
     re_path("^top_links/$", views.top_links),
     re_path("^upload/$", views.upload),
-    re_path("^user/$", views.user),
 ]

@@ -8,8 +8,6 @@ from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 from omeroweb.webclient.decorators import login_required, render_response
 
-from .sessions import logged_in_user
-
 BLOCK = 65536
 
 
@@ -59,11 +57,6 @@ def top_links(request):
     context = {"ome": {}}
     render_response().load_settings(request, context, conn=None)
     return render(request, "webgateway/base/base_header.html", context)
-
-
-def user(request):
-    """Say who is logged in, by the session that OMERO.web keeps."""
-    return JsonResponse({"user": logged_in_user(request.session)})
 
 
 def headers(request):
