@@ -144,4 +144,4 @@ def test_what_is_not_known_is_refused(ask, query):
            +(mem.parent.timeToLive/1000) from ShareMember mem where mem.parent.itemCount > 0 order by mem.parent.id""",
 ])  # fmt: skip
 def test_there_is_nothing_of_what_the_stand_in_has_not(world, query):
-    assert hql.matching(hql.parse(query), [], world, {}) == []
+    assert hql.matching(hql.parse(query), world.images.values(), world, {}) == []
