@@ -95,6 +95,22 @@ def test_the_way_from_archive_to_archive_to_today_and_back(
     assert secret_key() == key
 
 
+def test_the_command_of_a_host_that_has_python_2_alone(host, manifest, login):
+    command = "python2.7 /usr/local/bin/omero-web"
+    for version in "5.29.3", "5.4.10":
+        assert "This host went back from generation " in host.check_output(f"{command} rollback")
+        assert (manifest()["omero_web"], login().status) == (version, 200)
+    assert "OMERO.web 5.29.3" in host.check_output(f"{command} diff")
+    assert "go back from generation " in host.check_output(f"{command} history -n 1")
+    assert "The site is closed until später" in host.check_output(f"{command} maintenance on --until später")
+    assert login().status == 503
+    assert host.check_output(f"{command} maintenance off") == "The site is open."
+    status = host.run(f"{command} status")
+    assert status.stdout.startswith("OMERO.web on archive-bullseye: ")
+    assert status.rc in (0, 1)
+    assert "nginx access" in host.check_output(f"{command} logs")
+
+
 @fault(
     "an archive that the download server does not have, that is damaged or another than its checksum says, "
     "a download that hangs or breaks off",
