@@ -119,7 +119,7 @@ def shown(line):
     """Return a line as people read it."""
     seconds, milliseconds = divmod(int(line.time * 1000 + 0.5), 1000)
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
-    return u"%s.%03d  %-12s  %s" % (when, milliseconds, line.source, CONTROL.sub(u"?", line.text))
+    return u"%s.%03d  %-12s  %s" % (when, milliseconds, line.source, line.text)
 
 
 def last_lines(journal, files, number):

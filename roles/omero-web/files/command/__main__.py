@@ -13,10 +13,10 @@ import os
 import sys
 import textwrap
 
-from ansible.module_utils.common.text.converters import to_native
+from ansible.module_utils.common.text.converters import to_native, to_text
 from ansible.module_utils.omero_web_diff import lines_of_difference
 from ansible.module_utils.omero_web_host import Problem, in_words, linked_generation
-from ansible.module_utils.omero_web_logs import Journal, LogFile, following_lines, last_lines, shown
+from ansible.module_utils.omero_web_logs import CONTROL, Journal, LogFile, following_lines, last_lines, shown
 from ansible.module_utils.omero_web_look import look_at_generations
 from ansible.module_utils.omero_web_maintenance import Maintenance
 from ansible.module_utils.omero_web_process import Lock
@@ -31,10 +31,11 @@ WIDTH = 110
 LAST_LINES = 20
 
 
-def say(text):
-    """Print a text as UTF-8, whatever the locale is, for any Python."""
-    getattr(sys.stdout, "buffer", sys.stdout).write(text.encode("utf-8", "replace") + b"\n")
-    sys.stdout.flush()
+def say(text, to="stdout"):
+    """Print a text as UTF-8, whatever the locale is, for any Python; nothing in it commands a terminal."""
+    stream = getattr(sys, to)
+    getattr(stream, "buffer", stream).write(CONTROL.sub(u"?", to_text(text)).encode("utf-8", "replace") + b"\n")
+    stream.flush()
 
 
 def as_text(data):
@@ -255,7 +256,7 @@ def parser(name):
 
 
 def main(words=None):
-    """Do what the command line says; return what is wrong, as sys.exit takes it."""
+    """Do what the command line says; return the exit code."""
     text = __loader__.get_data(os.path.join(sys.path[0], "settings.json")).decode("utf-8")
     settings = native(json.loads(text))
     name = settings["name"]
@@ -264,7 +265,10 @@ def main(words=None):
         problem = arguments.action(settings, arguments)
     except (EnvironmentError, Problem, Refusal) as error:
         problem = str(error) if isinstance(error, Refusal) else in_words(error)
-    return problem if isinstance(problem, int) or not problem else "%s: %s" % (name, to_native(problem))
+    if not problem or isinstance(problem, int):
+        return problem
+    say(u"%s: %s" % (name, to_text(problem)), to="stderr")
+    return 1
 
 
 if __name__ == "__main__":
