@@ -61,8 +61,8 @@ def test_history_tells_how_each_change_ended(command, changed):
 
 
 def test_nothing_that_is_told_commands_a_terminal(command, changed):
-    changed(outcome="failed", reason="a\tb\x1b]0;title\x07\x9b2J\r")
-    assert command("history")[1].endswith("    a b?]0;title??2J?\n")
+    changed(outcome="failed", reason="b\x1b]0;title\x07\x9b2J\r.")
+    assert command("history")[1].endswith("    b?]0;title??2J .\n")
 
 
 def test_history_has_an_end(changed, tmp_path, monkeypatch):
