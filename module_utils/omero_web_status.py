@@ -15,7 +15,7 @@ from collections import namedtuple
 from ansible.module_utils.omero_secrets import masked
 from ansible.module_utils.omero_web_diff import CONFIG, properties_of
 from ansible.module_utils.omero_web_history import CUT_OFF, HISTORY
-from ansible.module_utils.omero_web_host import ACTIVATED, Problem, destination_of, read, read_json
+from ansible.module_utils.omero_web_host import ACTIVATED, Problem, destination_of, read, read_json, remove_file
 from ansible.module_utils.omero_web_http import LOGIN_PAGE, Place, get_once, host_and_port, place_of
 from ansible.module_utils.omero_web_logs import CONTROL, Journal, LogFile
 from ansible.module_utils.omero_web_look import HIERARCHIES, look_at_generations, processes
@@ -61,6 +61,9 @@ def measure(host, commands, systemd, settings):
     live = os.path.join(basedir, "generations", str(number))
     manifest = next((one["manifest"] for one in look["generations"] if one["number"] == number), {})
     properties = properties_in(live)
+    # A log outlives a generation.
+    all_secrets = [secret for one in look["generations"] for secret in secrets_in(properties_in(
+        os.path.join(basedir, "generations", str(one["number"]))))]
     service = "%s@%d.service" % (name, number)
     has_nginx = settings["change"]["nginx"] is not None
     group = look["units"].get(service, {}).get("control_group", "")
@@ -94,7 +97,7 @@ def measure(host, commands, systemd, settings):
         "hold": look["hold"],
         "maintenance": look["maintenance"],
         "last_change": last_change(basedir),
-        "errors": errors(name, basedir, settings["nginx_logs"], secrets_in(properties), time.time() - A_DAY),
+        "errors": errors(name, basedir, settings["nginx_logs"], all_secrets, time.time() - A_DAY),
     }
 
 
@@ -145,10 +148,16 @@ def smaps(pid):
 
 
 def complaint_of_nginx(host, systemd):
+    """Return what nginx has against its configuration. Where it does not run, its test leaves an empty pid file."""
+    pid_file = host.path("/run/nginx.pid")
+    was_there = os.path.exists(pid_file)
     try:
         Nginx(host, systemd, None).test_in_place()
     except Problem as problem:
         return str(problem)
+    finally:
+        if not was_there and os.path.exists(pid_file) and not os.path.getsize(pid_file):
+            remove_file(pid_file)
     return ""
 
 

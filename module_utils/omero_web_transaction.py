@@ -54,6 +54,8 @@ SITE_FILE = "nginx.conf"
 MOVING_SITE_FILE = "nginx-moving.conf"
 # Two generations share the socket while one takes over, and the kernel lets either have a request.
 ANSWERS = 200
+# Of so many, an accepting generation would have at least one.
+ANSWERS_IN_A_ROW = 20
 STATIC_ANSWERS = 50
 SITE_LOGINS = 10
 # So that nginx can get on with its reload.
@@ -460,7 +462,8 @@ class Transaction(object):
         nginx give up TLS before the generation whose cookies browsers send by TLS only: nobody could log in.
         """
         moving = read(self.generation.path(MOVING_SITE_FILE))
-        is_nginx_last = self.listen() or (self.gives_up_tls() and moving is None)
+        is_new = self.listen()
+        is_nginx_last = is_new or (self.gives_up_tls() and moving is None)
         self.systemd.start(*self.target["units"])
         if not is_nginx_last:
             self.answer_under_both_prefixes(moving)
@@ -470,7 +473,19 @@ class Transaction(object):
             self.systemd.stop(self.service)  # Which waits: it cannot start before its last request is finished.
         self.start(self.service, began)
         if is_nginx_last:
+            if not is_new:
+                self.let_fallback_accept_no_more()
             self.bring_nginx_up_to_date()
+
+    def let_fallback_accept_no_more(self):
+        """Let the generation before finish what it has, and wait until the target alone answers at their socket."""
+        self.systemd.let_end(self.units.service_of(self.fallback["number"]))
+        says, in_a_row = self.generation.says_who_answers(), 0
+        for _ in range(ANSWERS):
+            in_a_row = in_a_row + 1 if self.who_answers(says) == self.target["number"] else 0
+            if in_a_row == ANSWERS_IN_A_ROW or not says:
+                return
+            time.sleep(0 if in_a_row else SECONDS_BETWEEN_ANSWERS)
 
     def gives_up_tls(self):
         return place_of(self.fallback["url"])[0].tls and not place_of(self.target["url"])[0].tls
