@@ -95,10 +95,11 @@ def test_the_way_from_archive_to_archive_to_today_and_back(
     assert secret_key() == key
 
 
-def test_the_command_of_a_host_that_has_python_2_alone(host, manifest, login):
+def test_the_command_of_a_host_that_has_python_2_alone(host, manifest, live, login):
     command = "python2.7 /usr/local/bin/omero-web"
-    for version in "5.29.3", "5.4.10":
-        assert "This host went back from generation " in host.check_output(f"{command} rollback")
+    before = live()
+    for number, version in (before + 1, "5.29.3"), (before, "5.4.10"):
+        assert "This host went back from generation " in host.check_output(f"{command} rollback {number}")
         assert (manifest()["omero_web"], login().status) == (version, 200)
     assert "OMERO.web 5.29.3" in host.check_output(f"{command} diff")
     assert "go back from generation " in host.check_output(f"{command} history -n 1")
