@@ -1,6 +1,7 @@
 """The state of a site on its host: what is broken for real is named as the cause, and mended it is in order again."""
 
 import json
+import re
 
 import pytest
 from conftest import wait_until
@@ -98,12 +99,12 @@ def test_status_changes_nothing_and_shows_no_secret(host, variables):
         assert str(secret) not in shown
 
 
-def test_status_of_all_hosts(play, host, live):
+def test_status_of_all_hosts(play, host):
     code, output = play("playbooks/status.yml", omero_web_config={"omero.web.ping_interval": 67654})
     assert code == 0, output
     words = " ".join(output.split())
     assert "OMERO.web on default-bookworm: ok" in words
-    assert f"make generation {live() + 1}; put generation {live() + 1} live" in words
+    assert re.search(r"site.yml +make generation (\d+); put generation \1 live", words)
     assert "changed=0" in output
     host.check_output("systemctl stop nginx")
     try:
