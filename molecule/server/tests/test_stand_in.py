@@ -32,9 +32,9 @@ def test_it_is_reached_by_tls_and_without(stand_in, host):
 
 
 def test_it_refuses_aloud_what_it_does_not_know(stand_in, researcher):
-    assert researcher.get("/webgateway/render_row_plot/1/2/0/10/").status_code == 500
+    assert researcher.get("/webgateway/render_ome_tiff/i/1/").status_code == 500
     journal = stand_in.check_output(f"journalctl --no-pager --unit={UNIT}")
-    assert "RawPixels.getRow is not part of this stand-in for OMERO.server" in journal
+    assert "FactoryMethods.createExporter is not part of this stand-in for OMERO.server" in journal
 
 
 def test_no_query_of_these_tests_was_unknown(stand_in):
