@@ -21,6 +21,7 @@ What is kept serves as long as what it was made from (the role, the scenario, th
 
 import argparse
 import contextlib
+import errno
 import fcntl
 import hashlib
 import ipaddress
@@ -73,6 +74,18 @@ def run(*command):
     if done.returncode != 0:
         raise HostError(f"{' '.join(map(str, command))}: {(done.stderr or done.stdout).strip()}")
     return done.stdout
+
+
+def remove_cgroup(path, seconds=10):
+    """Remove a control group, whose last process may be gone from sight and not have ended yet."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return path.rmdir()
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
 
 
 @contextlib.contextmanager
@@ -401,7 +414,7 @@ class Host:
             time.sleep(0.05)
         for cgroup in self.cgroups() if "index" in self.state else ():
             for part in [*sorted(cgroup.glob("**/"), reverse=True)]:
-                part.rmdir()
+                remove_cgroup(part)
 
     def destroy(self):
         """Remove the host; whatever part of it exists."""
