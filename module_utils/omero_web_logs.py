@@ -33,7 +33,14 @@ ZONED = ((re.compile(r"[^\[]*\[(\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d) ([+-])(\d\d):?(
 
 
 def time_of(text):
-    """Return when a line was logged, None if it does not say."""
+    """Return when a line was logged, None if it does not say, or says what is no time."""
+    try:
+        return _time_of(text)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _time_of(text):
     for pattern, form in LOCAL:
         found = pattern.match(text)
         if found:

@@ -5,6 +5,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import calendar
 import json
 import os
 import re
@@ -217,9 +218,7 @@ def certificate(commands, live):
     ends = re.search(r"notAfter=(\w{3} +\d+ [\d:]+ \d{4}) GMT", done.output)
     if not ends:
         return {"path": path}
-    text = time.strptime(ends.group(1), "%b %d %H:%M:%S %Y")
-    # A struct_time of UTC.
-    return {"path": path, "ends": int(time.mktime(text) - time.timezone)}
+    return {"path": path, "ends": calendar.timegm(time.strptime(ends.group(1), "%b %d %H:%M:%S %Y"))}
 
 
 def disk(path):

@@ -51,7 +51,16 @@ class Journal:
 
 @pytest.mark.parametrize(
     "text, seconds",
-    [(OWN, 27.125), (ERROR, 28), (ACCESS, 29), (JSON, 30), ("Traceback (most recent call last):", None), ("", None)],
+    [
+        (OWN, 27.125),
+        (ERROR, 28),
+        (ACCESS, 29),
+        (JSON, 30),
+        ("Traceback (most recent call last):", None),
+        ("", None),
+        ("2026-99-99 99:99:99,001 x", None),
+        (ACCESS.replace("Nov", "Xyz"), None),
+    ],
 )
 def test_when_a_line_was_logged(text, seconds):
     midnight = 1795724460

@@ -91,6 +91,7 @@ def test_webhook_that_cannot_be_told(webhook, monkeypatch):
         (["/no/such"], "/no/such (omero_web_notify_command) could not be told (No such file or directory)."),
         (["false"], "false (omero_web_notify_command) ended with code 1: it said nothing."),
         (["sh", "-c", "echo no >&2; exit 3"], "sh (omero_web_notify_command) ended with code 3: no."),
+        (["sh", "-c", r"printf '\377' >&2; exit 3"], "sh (omero_web_notify_command) ended with code 3: \ufffd."),
         (["sleep", "60"], "sleep (omero_web_notify_command) could not be told (no end within 1 s)."),
     ],
 )

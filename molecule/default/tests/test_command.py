@@ -91,6 +91,12 @@ def test_in_what_two_generations_differ(host, play, live, variables):
     assert host.run(f"omero-web diff {after} 99").stderr == "omero-web: there is no generation 99\n"
 
 
+def test_others_than_root_are_told_nothing_wrong(maintenance, host):
+    maintenance("on")
+    refusal = host.run("runuser -u nobody -- /usr/local/bin/omero-web maintenance")
+    assert (refusal.rc, refusal.stdout, refusal.stderr) == (1, "", "omero-web: run it as root\n")
+
+
 def test_logs_are_one_stream(host, ask, live):
     number = live()
     with ThreadPoolExecutor() as others:

@@ -52,8 +52,8 @@ def _post(notice, url):
 def _run(notice, command):
     whom = f"the command {command[0]} (omero_web_notify_command)"
     try:
-        done = subprocess.run(command, input=json.dumps(notice), text=True, capture_output=True, timeout=TIMEOUT)
+        done = subprocess.run(command, input=json.dumps(notice).encode(), capture_output=True, timeout=TIMEOUT)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{whom} could not be told ({getattr(error, 'strerror', '') or f'no end within {TIMEOUT} s'})"
-    complaint = " ".join(done.stderr.split())[:200]
+    complaint = " ".join(done.stderr.decode(errors="replace").split())[:200]
     return f"{whom} ended with code {done.returncode}: {complaint or 'it said nothing'}" if done.returncode else ""

@@ -378,11 +378,11 @@ def refuse_what_is_on_hold(look, wanted, steps):
         )
 
 
-def warnings(look, host):
+def warnings(look, host, name):
     """Return what whoever runs a playbook should know of a host, whatever there is to do."""
     closed = look["maintenance"]
     until = f" until {closed['until']}" if closed.get("until") else ""
-    words = f"{host} is closed for users{until}, since {closed.get('since')} (omero-web maintenance off opens it)."
+    words = f"{host} is closed for users{until}, since {closed.get('since')} ({name} maintenance off opens it)."
     return [words] if closed else []
 
 
@@ -496,7 +496,8 @@ class ActionModule(site_wants.RoleAction):
         look = {**look, "neighbours": list(found.values())}
         decide = self._rollback if self._task.args.get("rollback") else self._plan
         try:
-            return {**result, "changed": False, "warnings": warnings(look, self.hostname), **decide(look)}
+            told = warnings(look, self.hostname, self.constants["_omero_web_name"])
+            return {**result, "changed": False, "warnings": told, **decide(look)}
         except back.Refusal as refusal:
             # An exception would be announced as one.
             return {**result, "failed": True, "msg": str(refusal)}

@@ -262,7 +262,8 @@ def main(words=None):
     name = settings["name"]
     arguments = parser(name).parse_args(words)
     try:
-        problem = arguments.action(settings, arguments)
+        # Others may read too little of it to be told the truth.
+        problem = arguments.action(settings, arguments) if os.geteuid() == 0 else "run it as root"
     except (EnvironmentError, Problem, Refusal) as error:
         problem = str(error) if isinstance(error, Refusal) else in_words(error)
     if not problem or isinstance(problem, int):
