@@ -191,6 +191,12 @@ def file_system(path):
     return found.f_bavail * found.f_frsize, bool(found.f_flag & ST_RDONLY)
 
 
+def sleeps(units, service, socket):
+    """Tell whether a question would start OMERO.web: its socket listens, and it was stopped."""
+    listens = units.get(socket, {}).get("active") == "active"
+    return listens and units.get(service, {}).get("active") == "inactive"
+
+
 def answer_of(url, host, timeout):
     """Return how a site answers for its login page, asked as whoever looks for `host`."""
     place, path = place_of(url)
@@ -221,6 +227,9 @@ def look_at_generations(name, basedir, systemd, timeout, more_units=()):
     states = units(systemd, *([name + pattern for pattern in patterns] + [live_unit] + list(more_units)))
     others = services()
     own = others.pop(name, {})
+    silent = "no generation is live" if "host" not in manifest else ""
+    if sleeps(states, live_unit, manifest.get("socket")):
+        silent = "it is stopped, and was not asked, which would start it"
     return dict(
         free_bytes=free,
         read_only=read_only,
@@ -236,9 +245,9 @@ def look_at_generations(name, basedir, systemd, timeout, more_units=()):
         astray=astray(live, manifest.get("installed", {})),
         units=dict(one for one in states.items() if not one[0].endswith(".socket") or is_socket_of(name, one[0])),
         runs_deleted_files=runs_deleted_files(states.get(live_unit, {}).get("control_group", ""), basedir),
-        answer=answer_of(manifest["url"], manifest["host"], timeout)
-        if "host" in manifest
-        else {"status": 0, "generation": 0, "message": "no generation is live"},
+        answer={"status": 0, "generation": 0, "message": silent}
+        if silent
+        else answer_of(manifest["url"], manifest["host"], timeout),
         hold=hold(basedir),
         maintenance=maintenance(basedir),
     )

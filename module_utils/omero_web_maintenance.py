@@ -128,6 +128,7 @@ class Maintenance(object):
         strange = [address for address in addresses if not ADDRESS.match(address)]
         if strange:
             raise Problem("%s is no address or network, as 192.0.2.7 and 2001:db8::/32 are" % ", ".join(strange))
+        self._check_site()
         before = self.state()
         state = {
             "since": before.get("since") or now(),
@@ -156,6 +157,13 @@ class Maintenance(object):
 
     def open(self):
         self._replace([(SERVER_FILE, None), (HTTP_FILE, None), (STATE, None)])
+
+    def _check_site(self):
+        """Refuse a site that does not include these files, as those do not that older versions of the role made."""
+        site = read(os.path.dirname(self.directory), "current", "nginx.conf") or b""
+        if to_bytes("/%s/server*.conf;" % DIRECTORY) not in site:
+            raise Problem("the live generation was made by a version of the role that cannot close a site; run "
+                          "site.yml, which makes one that can")
 
     def _replace(self, files):
         """Put files in place of those that are there, if nginx has nothing against them.

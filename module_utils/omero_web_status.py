@@ -19,7 +19,7 @@ from ansible.module_utils.omero_web_history import CUT_OFF, HISTORY
 from ansible.module_utils.omero_web_host import ACTIVATED, Problem, destination_of, read, read_json, remove_file
 from ansible.module_utils.omero_web_http import LOGIN_PAGE, Place, get_once, host_and_port, place_of
 from ansible.module_utils.omero_web_logs import CONTROL, Journal, LogFile
-from ansible.module_utils.omero_web_look import HIERARCHIES, look_at_generations, processes
+from ansible.module_utils.omero_web_look import HIERARCHIES, look_at_generations, processes, sleeps
 from ansible.module_utils.omero_web_nginx import NGINX_SERVICE, Nginx
 from ansible.module_utils.omero_web_trial import static_files_in
 
@@ -68,6 +68,7 @@ def measure(host, commands, systemd, settings):
     service = "%s@%d.service" % (name, number)
     has_nginx = settings["change"]["nginx"] is not None
     group = look["units"].get(service, {}).get("control_group", "")
+    is_asked = "host" in manifest and not sleeps(look["units"], service, manifest.get("socket"))
     return {
         "time": time.time(),
         "name": name,
@@ -86,7 +87,7 @@ def measure(host, commands, systemd, settings):
         "is_enabled": look["units"].get(name + ".target", {}).get("enabled") == "enabled",
         "workers": workers(group),
         "nginx": {"is_wanted": has_nginx, "complaint": complaint_of_nginx(host, systemd) if has_nginx else ""},
-        "layers": layers(manifest, has_nginx) if "host" in manifest and not sleeps(look, service, manifest) else [],
+        "layers": layers(manifest, has_nginx) if is_asked else [],
         "servers": [reach(*server) for server in servers_in(properties)] if number else [],
         "certificate": certificate(commands, live),
         "disks": [disk(path) for path in (basedir, os.path.join(basedir, "var"), "/var/log/nginx")
@@ -129,12 +130,6 @@ def workers(group):
     pids = processes(group, HIERARCHIES)
     found = [found for found in (re.findall(br"(?m)^Pss: +(\d+)", smaps(pid)) for pid in pids) if found]
     return {"processes": len(pids), "pss_mb": sum(int(kib) for kibs in found for kib in kibs) // 1024}
-
-
-def sleeps(look, service, manifest):
-    """Tell whether a question would start OMERO.web: its socket listens, and it was stopped."""
-    listens = look["units"].get(manifest.get("socket"), {}).get("active") == "active"
-    return listens and look["units"].get(service, {}).get("active") == "inactive"
 
 
 def smaps(pid):

@@ -35,7 +35,17 @@ def nginx(tmp_path):
 
 
 @pytest.fixture
-def maintenance(tmp_path, nginx):
+def site(tmp_path):
+    """The live generation's site of nginx."""
+    directory = tmp_path / "current"
+    directory.mkdir()
+    path = directory / "nginx.conf"
+    path.write_text("server {\n    include /opt/omero/web/maintenance/server*.conf;\n}\n")
+    return path
+
+
+@pytest.fixture
+def maintenance(tmp_path, nginx, site):
     return Maintenance(Host(str(tmp_path)), "/", Systemd(nginx), "omeroweb", "/healthz")
 
 
@@ -70,6 +80,14 @@ def test_what_nginx_refuses_is_taken_back(maintenance, nginx):
         with pytest.raises(Problem, match="refused is no address or network"):
             maintenance.close(**{**WORDS, "addresses": ["::1", "refused"]})
         assert (files(nginx), nginx.reloads) == (known, reloads)
+
+
+@pytest.mark.parametrize("content", ["server {\n}\n", None])
+def test_a_site_that_includes_no_such_files_cannot_be_closed(maintenance, nginx, site, content):
+    site.write_text(content) if content else site.unlink()
+    with pytest.raises(Problem, match="made by a version of the role that cannot close a site; run site.yml"):
+        maintenance.close(**WORDS)
+    assert files(nginx) == {}
 
 
 @pytest.mark.parametrize("is_closed", [False, True])

@@ -68,7 +68,9 @@ def test_cause_of_a_site_that_is_down(status, host, live, basedir, breaks, mends
     names = {"number": live(), "release": release}
     host.check_output(breaks.format(**names))
     try:
+        before = host.check_output(STATE)
         code, verdict, causes = status()
+        assert host.check_output(STATE) == before
     finally:
         host.check_output(mends.format(**names))
     assert (code, verdict) == (2, "down")
@@ -99,17 +101,19 @@ def test_status_changes_nothing_and_shows_no_secret(host, variables):
         assert str(secret) not in shown
 
 
-def test_status_of_all_hosts(play, host):
+def test_status_of_all_hosts(play, host, live):
     code, output = play("playbooks/status.yml", omero_web_config={"omero.web.ping_interval": 67654})
     assert code == 0, output
     words = " ".join(output.split())
     assert "OMERO.web on default-bookworm: ok" in words
     assert re.search(r"make generation (\d+); put generation \1 live", words)
     assert "changed=0" in output
-    host.check_output("systemctl stop nginx")
+    unit = f"omero-web@{live()}.service"
+    host.check_output(f"systemctl stop {unit}")
     try:
         code, output = play("playbooks/status.yml")
+        assert not host.service(unit).is_running, "nobody asked for a page"
     finally:
-        host.check_output("systemctl start nginx")
+        host.check_output(f"systemctl start {unit}")
     assert code == 2
-    assert "nginx is inactive" in output
+    assert f"{unit} is inactive, until somebody asks for a page" in " ".join(output.split())
