@@ -84,3 +84,12 @@ def without_userinfo(value):
     if isinstance(value, dict):
         return {name: without_userinfo(item) for name, item in value.items()}
     return value
+
+
+def without_secrets(text, secrets):
+    """A text with each of these secrets masked. The longer ones go first, for one may be a part of another."""
+    known = set(secret.decode('utf-8', 'replace') if isinstance(secret, bytes) else secret
+                for secret in secrets if secret and is_string(secret))
+    for secret in sorted(known, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return text

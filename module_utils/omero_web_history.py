@@ -7,15 +7,18 @@ __metaclass__ = type
 
 import json
 import os
+import textwrap
 import time
 
 from ansible.module_utils.common.text.converters import to_bytes, to_text
+from ansible.module_utils.omero_secrets import parse_json, without_secrets
 from ansible.module_utils.omero_web_host import now, read, write
 
 HISTORY = "history"
 MOST = 1000
 # What a change that never came to tell how it ended has to say of itself.
 CUT_OFF = "cut off"
+WIDTH = 110
 
 
 class History(object):
@@ -44,8 +47,21 @@ class History(object):
 
 def masked(texts, secrets):
     """Return texts by name with asterisks in place of secrets."""
-    known = [to_text(secret) for secret in secrets if secret and isinstance(secret, (bytes, type(u"")))]
-    # The longer ones first, for one may be a part of another.
-    for secret in sorted(known, key=len, reverse=True):
-        texts = dict((name, to_text(text).replace(secret, u"********")) for name, text in texts.items())
-    return texts
+    return dict((name, without_secrets(to_text(text), secrets)) for name, text in texts.items())
+
+
+def changes(basedir, most):
+    """Return the last changes of a host, the oldest first, as what History wrote of them."""
+    lines = (read(basedir, HISTORY) or b"").splitlines()
+    found = [parse_json(line.decode("utf-8", "replace")) for line in lines[max(len(lines) - most, 0):]]
+    return [one for one in found if one]
+
+
+def lines_of_change(change):
+    """Return the lines by which people are told of a change."""
+    began = change["began"].replace("T", " ").replace("+00:00", " UTC")
+    numbers = u"{from} -> {to}".format(**change) if change["from"] != change["to"] else change["to"]
+    took = " in %s s" % change["seconds"] if "seconds" in change else ""
+    first = u"%s  %s  %s%s  %s" % (began, numbers, change["outcome"], took, change["by"])
+    more = textwrap.wrap("; ".join(change["says"]), WIDTH) + textwrap.wrap(change.get("reason", ""), WIDTH)
+    return [first] + ["    " + line for line in more]

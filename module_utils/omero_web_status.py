@@ -13,10 +13,18 @@ import socket
 import time
 from collections import namedtuple
 
-from ansible.module_utils.omero_secrets import masked
+from ansible.module_utils.omero_secrets import masked, without_secrets
 from ansible.module_utils.omero_web_diff import CONFIG, properties_of
-from ansible.module_utils.omero_web_history import CUT_OFF, HISTORY
-from ansible.module_utils.omero_web_host import ACTIVATED, Problem, destination_of, read, read_json, remove_file
+from ansible.module_utils.omero_web_history import CUT_OFF, changes
+from ansible.module_utils.omero_web_host import (
+    ACTIVATED,
+    Problem,
+    destination_of,
+    listing,
+    read,
+    read_json,
+    remove_file,
+)
 from ansible.module_utils.omero_web_http import LOGIN_PAGE, Place, get_once, host_and_port, place_of
 from ansible.module_utils.omero_web_logs import CONTROL, Journal, LogFile
 from ansible.module_utils.omero_web_look import HIERARCHIES, look_at_generations, processes, sleeps
@@ -62,9 +70,6 @@ def measure(host, commands, systemd, settings):
     live = os.path.join(basedir, "generations", str(number))
     manifest = next((one["manifest"] for one in look["generations"] if one["number"] == number), {})
     properties = properties_in(live)
-    # A log outlives a generation.
-    all_secrets = [secret for one in look["generations"] for secret in secrets_in(properties_in(
-        os.path.join(basedir, "generations", str(one["number"]))))]
     service = "%s@%d.service" % (name, number)
     has_nginx = settings["change"]["nginx"] is not None
     group = look["units"].get(service, {}).get("control_group", "")
@@ -98,8 +103,8 @@ def measure(host, commands, systemd, settings):
         "runs_deleted_files": look["runs_deleted_files"],
         "hold": look["hold"],
         "maintenance": look["maintenance"],
-        "last_change": last_change(basedir),
-        "errors": errors(name, basedir, settings["nginx_logs"], all_secrets, time.time() - A_DAY),
+        "last_change": (changes(basedir, 1) or [{}])[0],
+        "errors": errors(name, basedir, settings["nginx_logs"], secrets_of(basedir), time.time() - A_DAY),
     }
 
 
@@ -110,6 +115,12 @@ def properties_in(directory):
         return properties_of(content) if content else {}
     except Exception:  # The parsers of two Pythons have different ones.
         return {}
+
+
+def secrets_of(basedir):
+    """Return the secrets of all generations that are there: a log outlives a generation."""
+    top = os.path.join(basedir, "generations")
+    return [secret for name in listing(top) for secret in secrets_in(properties_in(os.path.join(top, name)))]
 
 
 def secrets_in(properties):
@@ -223,15 +234,6 @@ def disk(path):
     return {"path": path, "free_mb": found.f_bavail * found.f_frsize // 1048576, "free_inodes": inodes}
 
 
-def last_change(basedir):
-    """Return what the history says of the last change; nothing without one."""
-    lines = (read(basedir, HISTORY) or b"").splitlines()
-    try:
-        return json.loads(lines[-1].decode("utf-8")) if lines else {}
-    except ValueError:
-        return {}
-
-
 def errors(name, basedir, nginx_logs, secrets, since):
     """Return the most frequent kinds of errors since a time, as {source, text, count, last}."""
     files = [LogFile("OMEROweb.log", os.path.join(basedir, "var/log/OMEROweb.log"))]
@@ -256,9 +258,7 @@ def journal_lines(name):
 
 def kind_of(text, secrets):
     """Return what is the same in all occurrences of an error, without a secret."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, u"********")
-    text = CONTROL.sub(u" ", NUMBERS.sub(u"N", OWN_WORDS.sub(u"", text)))
+    text = CONTROL.sub(u" ", NUMBERS.sub(u"N", OWN_WORDS.sub(u"", without_secrets(text, secrets))))
     return u" ".join(text.split())[:LONGEST_ERROR]
 
 

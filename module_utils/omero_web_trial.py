@@ -19,6 +19,7 @@ except ImportError:  # Python 2.7
     from urlparse import urljoin, urlsplit
 
 from ansible.module_utils.common.text.converters import to_bytes, to_native, to_text
+from ansible.module_utils.omero_secrets import without_secrets
 from ansible.module_utils.omero_web_host import Problem
 from ansible.module_utils.omero_web_http import LOGIN_PAGE, MOVED, REDIRECTS
 
@@ -88,9 +89,7 @@ def static_files_in(html, static_url):
 
 def quoted(text, secret=""):
     """Return a text of the site's as a message may have it: one short line, without the password."""
-    text = to_text(text, errors="replace")
-    if secret:
-        text = text.replace(to_text(secret), u"********")
+    text = without_secrets(to_text(text, errors="replace"), [secret])
     text = re.sub(u"[\\s\\x00-\\x1f\\x7f-\\x9f]+", u" ", text).strip()
     return to_native(text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE] + u"…")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -46,6 +47,41 @@ def changed(tmp_path, monkeypatch):
     return changed
 
 
+@pytest.fixture
+def words(command):
+    """The commands that there are, with the options of each."""
+    commands = re.search(r"(?ms)^  COMMAND\n(.*?)^\w", command("--help")[1])[1]
+    names = re.findall(r"(?m)^    ([a-z]+)", commands)
+    return {name: set(re.findall(r"--[a-z-]+", command(name, "--help")[1])) - {"--help"} for name in names}
+
+
+def test_manual_has_every_command_with_its_options(words, tmp_path):
+    action = Action(omero_web_basedir=str(tmp_path))
+    page = action.content({"path": "omero-web.8", "src": "omero-web.8.j2"}, action.known).decode()
+    described = page.partition(".SH COMMANDS\n")[2].partition("\n.SH")[0].split(".TP\n")[1:]
+    found = {re.match(r"\.B[RI] ([a-z]+)", part)[1]: set(re.findall(r"--[a-z-]+", part)) for part in described}
+    assert found == words
+
+
+def test_bash_completes_every_command_with_its_options(words, tmp_path):
+    action = Action(omero_web_basedir=str(tmp_path), omero_web_instance="public")
+    (tmp_path / "generations/12").mkdir(parents=True)
+    script = action.content({"path": "omero-web", "src": "omero-web.bash-completion.j2"}, action.known).decode()
+
+    def completed(*typed):
+        ask = f"{script}\nCOMP_WORDS=(omero-web-public {' '.join(typed)} '')\nCOMP_CWORD={len(typed) + 1}\n"
+        ask += "_omero-web-public\necho ${COMPREPLY[@]}\ncomplete -p omero-web-public"
+        found, registered = subprocess.check_output(["bash", "-c", ask], text=True).splitlines()
+        assert registered == "complete -o default -F _omero-web-public omero-web-public"
+        return set(found.split())
+
+    assert completed() == set(words)
+    others = {"maintenance": {"on", "off"}, "rollback": {"12"}, "diff": {"12"}}
+    for name, options in words.items():
+        assert completed(name) == options | others.get(name, set())
+    assert completed("maintenance", "on") >= {"--until"}
+
+
 def test_history_tells_how_each_change_ended(command, changed):
     assert command("history") == (0, "Nothing has changed yet.\n")
     changed(outcome="done", reason="")
@@ -75,6 +111,13 @@ def test_history_has_an_end(changed, tmp_path, monkeypatch):
     entries = [json.loads(line) for line in (tmp_path / "history").read_text().splitlines()]
     assert [one["outcome"] for one in entries] == ["2", "3", "4"]
     assert (tmp_path / "history").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_history_that_somebody_spoilt_tells_what_can_be_read(command, changed, tmp_path):
+    changed(outcome="done", reason="")
+    with (tmp_path / "history").open("a") as history:
+        history.write('{"outc')
+    assert command("history")[1].count("\n") == 2
 
 
 def test_a_host_is_put_on_hold(command, tmp_path):

@@ -10,7 +10,6 @@ from ansible.module_utils.omero_web_status import (
     errors,
     exit_code_of,
     kind_of,
-    last_change,
     lines_of,
     reach,
     secrets_in,
@@ -250,11 +249,3 @@ def test_servers_of_a_configuration():
 def test_server_that_cannot_be_reached():
     assert reach("127.0.0.1", 9, "one")["reason"] == "Connection refused"
     assert reach("ws://127.0.0.1/ws", 9, "one")["reason"] == "Connection refused"
-
-
-def test_last_change(tmp_path):
-    assert last_change(str(tmp_path)) == {}
-    (tmp_path / "history").write_text('{"outcome": "done"}\n{"outcome": "cut off"}\n')
-    assert last_change(str(tmp_path)) == {"outcome": "cut off"}
-    (tmp_path / "history").write_text('{"outc')
-    assert last_change(str(tmp_path)) == {}

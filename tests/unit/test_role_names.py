@@ -45,7 +45,7 @@ OWN_NAMES = {"omero-web-public": "omero-web", "omeroweb_public": "omeroweb", "om
 # What is no name of anything on a host: templates, files of a generation, a path below a site, parts of an
 # expression, a package of Python.
 NO_NAMES = re.compile(
-    r"omero-web[\w-]*(\.(service|socket|target|timer))?\.j2|reload-nginx-for-omero-web\.j2"
+    r"omero-web[\w-]*(\.(service|socket|target|timer|bash-completion|8))?\.j2|reload-nginx-for-omero-web\.j2"
     r"|'omero-web\.(service|socket)'|/omero-web-pages/|[<$]omeroweb_\w+_path\b|omeroweb(\.settings|\.wsgi| import)"
 )
 

@@ -165,7 +165,12 @@ def building(look, name):
 
 
 def is_as_wanted(look, kind, wanted, contents):
-    """Tell whether a path is what it should be; a link is never taken for what it points to."""
+    """Tell whether a path is what it should be; a link is never taken for what it points to.
+
+    One without a mode is shared with others, and has only to be there.
+    """
+    if "mode" not in wanted:
+        return look["paths"].get(wanted["path"], {}).get("kind") == kind
     attributes = {name: wanted.get(name, "root") for name in ("owner", "group")}
     if wanted["path"] in contents:
         attributes["sha256"] = hashlib.sha256(contents[wanted["path"]]).hexdigest()

@@ -214,6 +214,8 @@ def directories_of(variables, constants, tls):
     redis = {"path": constants["_omero_web_redis_dir"], "owner": "redis", "group": "redis", "mode": "0700"}
     return [
         *({"path": basedir + path, "mode": "0755"} for path in below),
+        # Whose they are, and what their modes are, is for the operating system and the site to say.
+        *({"path": path} for path in ("/etc/bash_completion.d", "/usr/local/share/man/man8")),
         {"path": f"{basedir}/var/log", **service, "mode": "0750"},
         *([redis] if boolean(variables["omero_web_redis"]) else []),
         *(constants["_omero_web_certbot"]["directories"] if tls["has_certbot"] else []),

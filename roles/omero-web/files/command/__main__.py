@@ -11,10 +11,12 @@ import io
 import json
 import os
 import sys
-import textwrap
+import time
 
+from ansible.module_utils import omero_web_bundle
 from ansible.module_utils.common.text.converters import to_native, to_text
 from ansible.module_utils.omero_web_diff import lines_of_difference
+from ansible.module_utils.omero_web_history import changes, lines_of_change
 from ansible.module_utils.omero_web_host import Problem, in_words, linked_generation
 from ansible.module_utils.omero_web_logs import CONTROL, Journal, LogFile, following_lines, last_lines, shown
 from ansible.module_utils.omero_web_look import look_at_generations
@@ -26,9 +28,9 @@ from ansible.module_utils.omero_web_systemd import Commands, Systemd
 from ansible.module_utils.omero_web_transaction import Host, change_as_a_whole
 
 HELP = "What an administrator asks of OMERO.web on its host, where no controller is at hand."
-WIDTH = 110
 # Of the log of a generation that does not start.
 LAST_LINES = 20
+MOST_CHANGES = 200
 
 
 def say(text, to="stdout"):
@@ -63,31 +65,12 @@ def show_status(settings, arguments):
 # --- history ----------------------------------------------------------------------------------------------------------
 
 
-def history(basedir, number):
-    """Return the last changes of this host, the oldest first."""
-    path = os.path.join(basedir, "history")
-    if not os.path.exists(path):
-        return []
-    with io.open(path, encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines][-number:]
-
-
-def lines_of_change(change):
-    """Return the lines that tell of one change."""
-    began = change["began"].replace("T", " ").replace("+00:00", " UTC")
-    numbers = u"{from} -> {to}".format(**change) if change["from"] != change["to"] else change["to"]
-    took = " in %s s" % change["seconds"] if "seconds" in change else ""
-    first = u"%s  %s  %s%s  %s" % (began, numbers, change["outcome"], took, change["by"])
-    more = textwrap.wrap("; ".join(change["says"]), WIDTH) + textwrap.wrap(change.get("reason", ""), WIDTH)
-    return [first] + ["    " + line for line in more]
-
-
 def show_history(settings, arguments):
-    changes = history(settings["basedir"], arguments.number)
+    found = changes(settings["basedir"], arguments.number)
     if arguments.json:
-        say(as_text(changes))
+        say(as_text(found))
     else:
-        say(u"\n".join(line for change in changes for line in lines_of_change(change)) or u"Nothing has changed yet.")
+        say(u"\n".join(line for change in found for line in lines_of_change(change)) or u"Nothing has changed yet.")
 
 
 def show_difference(settings, arguments):
@@ -195,8 +178,7 @@ def who(name):
 
 def show_logs(settings, arguments):
     journal = Journal(settings["name"])
-    own = LogFile("OMEROweb.log", os.path.join(settings["basedir"], "var/log/OMEROweb.log"))
-    files = [own] + [LogFile("nginx " + kind, path) for kind, path in sorted(settings["nginx_logs"].items())]
+    files = log_files(settings)
     for line in last_lines(journal, files, arguments.number):
         say(shown(line))
     try:
@@ -204,6 +186,37 @@ def show_logs(settings, arguments):
             say(shown(line))
     except KeyboardInterrupt:
         pass
+
+
+def log_files(settings):
+    """Return the files that a site logs into."""
+    own = LogFile("OMEROweb.log", os.path.join(settings["basedir"], "var/log/OMEROweb.log"))
+    return [own] + [LogFile("nginx " + kind, path) for kind, path in sorted(settings["nginx_logs"].items())]
+
+
+# --- the bundle -------------------------------------------------------------------------------------------------------
+
+
+def bundle(settings, arguments):
+    """Write what helpers want to know into one archive, without secrets."""
+    commands, name, basedir = Commands(), settings["name"], settings["basedir"]
+    status = status_of(measure(Host(), commands, Systemd(commands), settings))
+    when = time.strftime("%Y-%m-%d-%H%M%S")
+    directory = "%s-%s-%s" % (name, os.uname()[1], when)
+    texts = {
+        "README.txt": omero_web_bundle.READ_ME.format(host=os.uname()[1], time=when),
+        "status.txt": u"\n".join(lines_of(status)),
+        "status.json": as_text(status),
+        "history.txt": u"\n".join(line for one in changes(basedir, MOST_CHANGES) for line in lines_of_change(one)),
+        "logs.txt": omero_web_bundle.logs(Journal(name), log_files(settings)),
+    }
+    texts.update(omero_web_bundle.generations(basedir))
+    texts.update(omero_web_bundle.host(commands, name, basedir))
+    secrets = omero_web_bundle.all_secrets(basedir)
+    path = os.path.abspath(arguments.file or directory + ".tar.gz")
+    omero_web_bundle.pack(path, directory, dict(
+        (file, omero_web_bundle.public(text, secrets)) for file, text in texts.items()))
+    say(u"%s has what helpers want to know, without secrets; look through it before you give it to others." % path)
 
 
 # --- the command line -------------------------------------------------------------------------------------------------
@@ -252,6 +265,9 @@ def parser(name):
     one.add_argument("-n", "--number", type=int, default=100, help="how many lines (%(default)s)")
     one.add_argument("-f", "--follow", action="store_true", help="go on with what is logged from now on")
     one.set_defaults(action=show_logs)
+    one = commands.add_parser("bundle", help="write an archive for helpers, with all of this but secrets")
+    one.add_argument("file", nargs="?", metavar="FILE", help="which (one here, with the name of the host and the time)")
+    one.set_defaults(action=bundle)
     return top
 
 
