@@ -12,8 +12,8 @@ module: omero_web_build
 short_description: Builds on a host, in a unit of its own
 version_added: 1.0.0
 description:
-  - Runs a shell script as a transient unit of systemd and returns once that has ended. The unit goes on if the
-    controller or the connection is gone.
+  - Runs a shell script as a transient unit of systemd and returns once that has ended, or after O(seconds). The unit
+    goes on if the controller or the connection is gone.
   - systemd has one unit of a name, so two runs never build the same. The second one waits for the first.
 options:
   unit:
@@ -40,6 +40,14 @@ options:
     description: Path or pattern of the file that the script writes at its very end. Where it is there, nothing is done.
     type: path
     required: true
+  seconds:
+    description: After so many seconds it returns while the unit goes on, to be asked again; V(0) is for its end.
+    type: int
+    default: 0
+  directory:
+    description: What an earlier call returned as RV(directory), so that this one goes on with the same build.
+    type: path
+    default: ""
 attributes:
   check_mode:
     support: none
@@ -68,11 +76,23 @@ path:
   type: str
   returned: success
   sample: /opt/omero/web/releases/5.33.2-0f3c9a12/manifest
+unfinished:
+  description: Whether the unit goes on.
+  type: bool
+  returned: success
+directory:
+  description: Where the build is that this call or an earlier one has begun, empty if it is another run's.
+  type: str
+  returned: where it is unfinished
 step:
   description: The last word that the script gave to its function C(step), empty before it did.
   type: str
-  returned: failure
+  returned: where it is unfinished, and failure
   sample: packages
+line:
+  description: The last line that the script wrote. It may have secrets in it.
+  type: str
+  returned: where it is unfinished
 log:
   description: What the script wrote, up to its last 100,000 characters. It may have secrets in it.
   type: str
@@ -99,13 +119,16 @@ except ImportError:  # Python 2.7
 # The systemd of CentOS 7 cannot be asked to say when a unit has ended.
 SECONDS_BETWEEN_LOOKS = 0.5
 LONGEST_LOG = 100000
+LONGEST_LINE = 200
+# Nobody waits for a build any more who has not asked for so long.
+PATIENCE = 120
 # What has secrets goes with the script's end, and all the rest where nobody waits for it any more.
 RUN = """\
 cd %(directory)s
 exec < /dev/null >> log 2>&1
 trap 'exit 143' TERM INT HUP
 trap 'code=$?; cd /; rm -rf %(directory)s/input; echo "$code" > %(directory)s/code
-    [ -d /proc/%(pid)d ] || rm -rf %(directory)s' EXIT
+    [ $(($(date +%%s) - $(stat -c %%Y %(directory)s/asked))) -le %(patience)d ] || rm -rf %(directory)s' EXIT
 %(environment)s
 step() { echo "$1" > %(directory)s/step; : > %(directory)s/log; }
 cd input
@@ -126,40 +149,70 @@ class Build(object):
         """Return the path of what is built, empty if it is not."""
         return "".join(sorted(glob.glob(self.creates))[-1:])
 
-    def run(self):
-        """Build, unless somebody has; tell whether this was it. A Problem has `step` and `log` for what went wrong."""
-        while not self.built():
-            # That of another run, or of one that was cut off.
-            self.wait()
-            if not self.built() and self.build():
-                return True
-        return False
+    def run(self, directory="", seconds=0):
+        """Build, unless somebody has, and return what there is to say of it, after so many seconds at the latest.
 
-    def wait(self):
+        `directory` is that of a build which an earlier call has begun. A Problem has `step` and `log` for what went
+        wrong.
+        """
+        self.deadline = time.time() + seconds if seconds else None
+        while directory or not self.built():
+            # Without a directory, for that of another run, or of one that was cut off.
+            if not self.wait(directory):
+                return dict(self.progress(directory), changed=False, unfinished=True, directory=directory)
+            if directory:
+                self.finish(directory)
+                return {"changed": True, "unfinished": False, "path": self.built()}
+            if not self.built():
+                directory = self.begin()
+        return {"changed": False, "unfinished": False, "path": self.built()}
+
+    def wait(self, directory):
+        """Wait for the unit to end; tell whether it has."""
         while self.systemd.state(self.unit) in ("active", "activating", "deactivating"):
+            if self.deadline is not None and time.time() >= self.deadline:
+                return False
+            if directory:
+                os.utime(os.path.join(directory, "asked"), None)
             time.sleep(SECONDS_BETWEEN_LOOKS)
+        return True
 
-    def build(self):
-        """Build, and tell whether this did: another run may have been the first to start the unit."""
+    def progress(self, directory):
+        """Return what the build does, whichever run has begun it."""
+        known = directory or "".join(sorted(glob.glob(os.path.join(self.runtime, self.unit + ".*")))[-1:])
+        lines = self.text(known, "log")[-LONGEST_LOG:].strip().splitlines()
+        return {"step": self.text(known, "step").strip(), "line": "".join(lines[-1:])[-LONGEST_LINE:]}
+
+    def begin(self):
+        """Start the unit; return the directory of the build, empty if another run was the first to start it."""
         directory = tempfile.mkdtemp(prefix="%s." % self.unit, dir=self.runtime)
+        is_started = False
         try:
             self.write_input(directory)
-            if not self.start(directory):
-                return False
-            self.wait()
-            code = (read(directory, "code") or b"").decode("ascii").strip()
+            is_started = self.start(directory)
+        finally:
+            if not is_started:
+                shutil.rmtree(directory, ignore_errors=True)
+        return directory if is_started else ""
+
+    def finish(self, directory):
+        """Clear away what a build has left but what it made; without that, say what went wrong."""
+        try:
+            code = self.text(directory, "code").strip()
             if code != "0" or not self.built():
                 self.fail(directory, code)
-            return True
         finally:
             shutil.rmtree(directory, ignore_errors=True)
+
+    def text(self, directory, name):
+        return (read(directory, name) or b"").decode("utf-8", "replace")
 
     def write_input(self, directory):
         os.mkdir(os.path.join(directory, "input"), 0o700)
         contents = dict(("input/" + name, content) for name, content in self.files.items())
         exports = ["export %s=%s" % (name, quote(value)) for name, value in sorted(self.environment.items())]
-        known = {"directory": quote(directory), "pid": os.getpid(), "environment": "\n".join(exports)}
-        contents.update(script=self.script, run=RUN % known)
+        known = {"directory": quote(directory), "patience": PATIENCE, "environment": "\n".join(exports)}
+        contents.update(script=self.script, run=RUN % known, asked="")
         for name, content in contents.items():
             path = os.path.join(directory, name)
             if not os.path.isdir(os.path.dirname(path)):
@@ -178,8 +231,8 @@ class Build(object):
 
     def fail(self, directory, code):
         what = "was stopped" if code in ("", "143") else "failed"
-        log = (read(directory, "log") or b"").decode("utf-8", "replace")[-LONGEST_LOG:]
-        step = (read(directory, "step") or b"").decode("utf-8", "replace").strip()
+        log = self.text(directory, "log")[-LONGEST_LOG:]
+        step = self.text(directory, "step").strip()
         raise Problem("%s %s" % (self.unit, what), step=step, log=log)
 
 
@@ -191,6 +244,8 @@ def main():
             "script": {"type": "str", "required": True},
             "files": {"type": secret_dictionary, "default": {}},
             "creates": {"type": "path", "required": True},
+            "seconds": {"type": "int", "default": 0},
+            "directory": {"type": "path", "default": ""},
         },
     )
     params = dict(module.params, files=module.params["files"].plain)
@@ -198,11 +253,11 @@ def main():
     environment = dict((name, value) for name, value in os.environ.items() if name.replace("_", "a").isalnum())
     build = Build(params, Systemd(Commands()), environment)
     try:
-        changed = build.run()
+        result = build.run(module.params["directory"], module.params["seconds"])
     except Exception as error:
         details = dict({"step": "", "log": ""}, **getattr(error, "details", {}))
         module.fail_json(msg=in_words(error), **details)
-    module.exit_json(changed=changed, path=build.built())
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

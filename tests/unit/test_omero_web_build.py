@@ -59,7 +59,7 @@ def build(commands, tmp_path):
     """A function that builds with a script, in a directory in which `made` proves it."""
     (tmp_path / "run").mkdir()
 
-    def build(script, **files):
+    def build(script, going_on=None, **files):
         params = {
             "unit": UNIT,
             "properties": ["Nice=19"],
@@ -69,7 +69,8 @@ def build(commands, tmp_path):
         }
         runtime = str(tmp_path / "run")
         environment = {"PATH": os.environ["PATH"], "WHERE": str(tmp_path), "QUOTED": "it's \"here\"; $PATH"}
-        return omero_web_build.Build(params, Systemd(commands), environment, runtime).run()
+        one = omero_web_build.Build(params, Systemd(commands), environment, runtime)
+        return one.run(**going_on) if going_on else one.run()["changed"]
 
     return build
 
@@ -148,13 +149,12 @@ def test_a_build_whose_run_is_gone_leaves_nothing(build, commands, tmp_path, mon
     class Gone(BaseException):
         """The process ends here."""
 
-    def gone(self):
+    def gone(self, directory):
         raise Gone()
 
-    monkeypatch.setattr(omero_web_build.shutil, "rmtree", lambda *dummy, **others: None)
-    monkeypatch.setattr(omero_web_build.os, "getpid", lambda: 2 ** 22)
-    waits = iter([lambda self: None, gone])
-    monkeypatch.setattr(omero_web_build.Build, "wait", lambda self: next(waits)(self))
+    monkeypatch.setattr(omero_web_build, "PATIENCE", -1)
+    waits = iter([lambda self, directory: True, gone])
+    monkeypatch.setattr(omero_web_build.Build, "wait", lambda self, directory: next(waits)(self, directory))
     with pytest.raises(Gone):
         build('sleep 0.2; touch "$WHERE/made"', secret="secret")
     commands.process.wait()
@@ -162,14 +162,40 @@ def test_a_build_whose_run_is_gone_leaves_nothing(build, commands, tmp_path, mon
     assert list((tmp_path / "run").iterdir()) == []
 
 
+@pytest.mark.parametrize("ends", ["touch \"$WHERE/made\"", "false"])
+def test_who_asks_again_is_told_how_far_it_is_and_how_it_ends(build, commands, tmp_path, ends):
+    script = 'step packages; echo first; echo last; until [ -e "$WHERE/go" ]; do sleep 0.1; done; ' + ends
+    begun = build(script, going_on={"seconds": 0.01})
+    assert begun["unfinished"]
+    while (begun["step"], begun["line"]) != ("packages", "last"):
+        begun = build("exit 1", going_on={"seconds": 0.01, "directory": begun["directory"]})
+    # Another run sees as much of it, and has no part in it.
+    other = build("exit 1", going_on={"seconds": 0.01})
+    assert other == dict(begun, directory="")
+    (tmp_path / "go").touch()
+    if ends == "false":
+        with pytest.raises(Problem) as caught:
+            build("exit 1", going_on={"seconds": 0, "directory": begun["directory"]})
+        assert caught.value.details == {"step": "packages", "log": "first\nlast\n"}
+    else:
+        ended = build("exit 1", going_on={"seconds": 0, "directory": begun["directory"]})
+        assert ended == {"changed": True, "unfinished": False, "path": str(tmp_path / "made")}
+    assert len(commands.started) == 1
+    assert list((tmp_path / "run").iterdir()) == []
+
+
 def test_secrets_stay_hidden(tmp_path, monkeypatch):
     secrets = []
-    monkeypatch.setattr(omero_web_build.Build, "run", lambda self: secrets.append(self.files["requirements.txt"]))
+
+    def run(self, *dummy):
+        secrets.append(self.files["requirements.txt"])
+        return {"changed": False}
+
+    monkeypatch.setattr(omero_web_build.Build, "run", run)
     made = tmp_path / "made"
     made.touch()
     result = run_module("omero_web_build", {
         "unit": UNIT, "script": "echo", "files": {"requirements.txt": "https://u:p@x"}, "creates": str(made)})
-    assert result["path"] == str(made)
     assert secrets == ["https://u:p@x"]
     assert "u:p" not in result.text
 
@@ -246,6 +272,17 @@ def action():
 ])
 def test_pip_says_why(action, log, says):
     assert action.says_of_pip(log) == says
+
+
+def test_who_waits_is_told_how_far_it_is(action):
+    sentence = "web1: installs packages, 30 s so far (Collecting x)"
+    assert action.progress("web1", 30.4, "packages", "Collecting x") == sentence
+    assert action.progress("web1", 15, "", "") == "web1: goes on with the build, 15 s so far"
+    steps = set()
+    for template in "build-release", "ship-archive", "ship-pypi":
+        with open(os.path.join(FILES, "..", "templates", template + ".sh.j2")) as content:
+            steps.update(re.findall(r"(?m)^step (\w+)", content.read()))
+    assert set(action.STEPS) == steps
 
 
 @pytest.mark.parametrize("step, sentence", [

@@ -14,6 +14,15 @@ wanted = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_we
 # Where pip gets no answer, it finds no version, and says only that in the end.
 NO_CONNECTION = re.compile(r"\[Errno [^']*(?='\)': /)")
 NO_MODULE = re.compile(r"No module named '?([\w.]+)")
+# Nobody is to wonder whether a run is stuck.
+SECONDS_BETWEEN_WORDS = 15
+STEPS = {
+    "virtualenv": "makes the virtualenv",
+    "archive": "unpacks the archive",
+    "packages": "installs packages",
+    "static": "collects and compresses static files",
+    "complete": "completes the release",
+}
 ERROR = re.compile(r"(?m)(?:ERROR|error): .*$")
 
 
@@ -40,11 +49,23 @@ def worded(step, release, host, packages, apps, log, tail):
     return f"{what} of omero-web {release} cannot be {done} on {host}. The end of the log:\n{reason}"
 
 
+def progress(host, seconds, step, line):
+    """Return how far a build is."""
+    what = STEPS.get(step, "goes on with the build")
+    return f"{host}: {what}, {seconds:.0f} s so far{f' ({line})' if line else ''}"
+
+
 class ActionModule(wanted.RoleAction):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         began = time.monotonic()
-        found = self._execute_module("omero_web_build", module_args=self._task.args, task_vars=task_vars)
+        arguments = {**self._task.args, "seconds": SECONDS_BETWEEN_WORDS}
+        found = self._execute_module("omero_web_build", module_args=arguments, task_vars=task_vars)
+        while found.get("unfinished"):
+            line = self.evaluated("_omero_web_masked_text", _omero_web_log=found["line"])
+            self._display.display(progress(self.hostname, time.monotonic() - began, found["step"], line))
+            arguments["directory"] = found["directory"]
+            found = self._execute_module("omero_web_build", module_args=arguments, task_vars=task_vars)
         if found.get("failed"):
             if "log" in found:
                 found["msg"] = self._message(found.pop("msg"), found.pop("step"), found.pop("log"))

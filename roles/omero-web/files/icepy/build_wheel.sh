@@ -23,7 +23,8 @@ fi
 CFLAGS="-O2 -g0 -Wno-error=implicit-function-declaration -I$here/include -include icepy_compat.h"
 CXXFLAGS=$CFLAGS
 PYTHONPATH=$here/fast
-export CFLAGS CXXFLAGS PYTHONPATH
+PROGRESS=/proc/$$/fd/1
+export CFLAGS CXXFLAGS PYTHONPATH PROGRESS
 "$work/venv/bin/pip" wheel --no-deps --no-build-isolation --no-binary :all: --wheel-dir "$work/built" "$icepy"
 unset PYTHONPATH
 

@@ -55,6 +55,13 @@ def compile_batch(batch, object_of, compile_source):
     return [one for half in (batch[:middle], batch[middle:]) for one in compile_batch(half, object_of, compile_source)]
 
 
+def tell(progress):
+    """Say how far it is, past pip, which keeps what it hears to itself."""
+    if "PROGRESS" in os.environ:
+        with open(os.environ["PROGRESS"], "a") as log:
+            log.write(progress + "\n")
+
+
 def compile_sources(compiler, sources, output_dir=None, macros=None, include_dirs=None, debug=0, extra_preargs=None,
                     extra_postargs=None, depends=None):  # fmt: skip
     """Take the place of CCompiler.compile."""
@@ -70,7 +77,14 @@ def compile_sources(compiler, sources, output_dir=None, macros=None, include_dir
     def compile_source(target, source, ending):
         compiler._compile(target, source, ending, arguments, postargs, options)
 
-    compiled = ThreadPool(at_once).map(lambda batch: compile_batch(batch, object_of, compile_source), batches, 1)
+    done = itertools.count(1)
+
+    def compile_and_tell(batch):
+        found = compile_batch(batch, object_of, compile_source)
+        tell("IcePy: %d of %d parts are compiled" % (next(done), len(batches)))
+        return found
+
+    compiled = ThreadPool(at_once).map(compile_and_tell, batches, 1)
     return list(itertools.chain.from_iterable(compiled))
 
 
