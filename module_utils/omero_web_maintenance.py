@@ -20,6 +20,8 @@ DIRECTORY = "maintenance"
 STATE, HTTP_FILE, SERVER_FILE = "state.json", "http.conf", "server.conf"
 # 192.0.2.7, 192.0.2.0/24, 2001:db8::/32: which of these are addresses indeed is for nginx to judge.
 ADDRESS = re.compile(r"[0-9A-Fa-f:.]+(/\d{1,3})?\Z")
+# Of a logo that nginx has itself.
+PATH = re.compile(r"/[\w./-]+\Z")
 RETRY_AFTER = 600
 SECONDS_TO_RELOAD_PAGE = 60
 
@@ -38,13 +40,12 @@ PAGE = u"""<!DOCTYPE html>
   </style>
 </head>
 <body>
-  <h1>{title} is closed for maintenance{until}</h1>
+  {logo}<h1>{title} is closed for maintenance{until}</h1>
   <p>{text}</p>
   <p>This page goes on by itself once the site is open again.</p>
 </body>
 </html>
 """
-TEXT = u"Your data is safe."
 
 # An address is let through, or a cookie, or what has to be answered all the time. The host itself is asked by no proxy.
 HTTP = u"""# {by}, {since}
@@ -66,7 +67,7 @@ map $uri ${variable}_always_open {{
     default "";
     "~^/[.]well-known/acme-challenge/" 1;
     "~/omero-web-let-in/{token}$" 1;
-{health}}}
+{health}{logo}}}
 map "${variable}_let_through${variable}_let_in${variable}_always_open" ${variable}_closed {{
     default "";
     "" 1;
@@ -94,11 +95,13 @@ location ~ "^((?:/[.\\w-]+)*)/omero-web-let-in/{token}$" {{
 """
 
 
-def page_of(title, text, until):
+def page_of(branding, text, until):
     """Return the page that users see, as it can stand in a string of nginx."""
+    title, logo = escaped(branding["name"]), escaped(branding["logo"])
+    image = u"<p><img src='%s' alt='' style='max-height: 150px; max-width: 100%%'></p>" % logo if logo else u""
     until = u" until " + until if until else u""
-    page = PAGE.format(refresh=SECONDS_TO_RELOAD_PAGE, title=escaped(title), text=escaped(text or TEXT),
-                       until=escaped(until))
+    page = PAGE.format(refresh=SECONDS_TO_RELOAD_PAGE, title=title, logo=image,
+                       text=escaped(text or branding["text"]), until=escaped(until))
     return page.replace(u"\n", u"\\n")
 
 
@@ -120,8 +123,10 @@ class Maintenance(object):
         """Return since when the site is closed, by whom, until when and with what words; empty if it is open."""
         return read_json(self.directory, STATE) or {}
 
-    def close(self, title, text, until, addresses, fails_health, by):
+    def close(self, branding, text, until, addresses, fails_health, by):
         """Close the site, or change what is said of it; those who are let in stay so. Return the state.
+
+        `branding` has the name of the site, its text for users who wait, and the URL of its logo, empty without one.
 
         With `fails_health`, whoever balances takes users elsewhere; without, it leads them here, to the page.
         """
@@ -144,7 +149,8 @@ class Maintenance(object):
             by=re.sub(r"[^\w.,@ -]", "?", by),
             variable=self.variable,
             retry_after=RETRY_AFTER,
-            page=page_of(title, text, until),
+            page=page_of(branding, text, until),
+            logo=u'    "%s" 1;\n' % branding["logo"] if PATH.match(branding["logo"]) else u"",
             addresses=u"".join(u"    %s named;\n" % address for address in addresses),
             health=u'    "%s" 1;\n' % self.health_path if self.health_path and not fails_health else u"",
         )

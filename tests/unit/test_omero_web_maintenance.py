@@ -11,7 +11,8 @@ from ansible.module_utils.omero_web_transaction import Host
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to root")
 
-WORDS = {"title": "OMERO.web", "text": "", "until": "", "addresses": [], "fails_health": False, "by": "ann on here"}
+BRANDING = {"name": "OMERO.web", "text": "Your data is safe.", "logo": ""}
+WORDS = {"branding": BRANDING, "text": "", "until": "", "addresses": [], "fails_health": False, "by": "ann on here"}
 
 
 class Nginx(Commands):
@@ -118,8 +119,21 @@ def test_wherever_the_machine_stops_nginx_can_read_what_there_is(maintenance, ng
     assert files(nginx) == {}
 
 
+def test_a_closed_site_has_its_name_and_a_logo_that_everybody_gets(maintenance, nginx):
+    branding = {"name": "Ours", "text": "Tea is ready.", "logo": "/static/branding/logo-0a.png"}
+    maintenance.close(**{**WORDS, "branding": branding})
+    found = files(nginx)
+    assert "<h1>Ours is closed for maintenance</h1>" in found["server.conf"]
+    assert "<p>Tea is ready.</p>" in found["server.conf"]
+    assert "<img src='/static/branding/logo-0a.png'" in found["server.conf"]
+    assert '    "/static/branding/logo-0a.png" 1;\n' in found["http.conf"]
+    maintenance.close(**{**WORDS, "branding": {**branding, "logo": "https://cdn.example.org/logo.png"}})
+    assert "<img src='https://cdn.example.org/logo.png'" in files(nginx)["server.conf"]
+    assert "cdn" not in files(nginx)["http.conf"]
+
+
 def test_nothing_of_a_text_is_taken_for_anything_else():
-    page = page_of("OMERO.web", "\"$host\" \\ {x} ; <b>'\n", "Füße > 18:00 & $x")
+    page = page_of(BRANDING, "\"$host\" \\ {x} ; <b>'\n", "Füße > 18:00 & $x")
     assert not set('$"{};') & set(page.replace(";}", "").partition("<h1>")[2].replace("&#", "").replace(";", ""))
     assert "&#34;&#36;host&#34; &#92; &#123;x&#125; ; &#60;b&#62;&#39;&#10;" in page
     assert " until Füße &#62; 18:00 &#38; &#36;x</h1>" in page

@@ -76,7 +76,7 @@ def test_browser_goes_on_by_itself_after_maintenance(host, login, visitor):
         wait_until(lambda: login().status != 200)
         page = visitor.open(LOGIN)
         show(page, "maintenance")
-        assert page.inner_text("h1") == "OMERO.web is being maintained"
+        assert page.inner_text("h1") == "Images of the facility is being maintained"
     finally:
         host.check_output("systemctl start --no-block omero-web.target")
     page.wait_for_selector("#id_username")

@@ -21,6 +21,7 @@ from ansible.module_utils.common.yaml import yaml_load
 from ansible.module_utils.parsing.convert_bool import BOOLEANS, boolean
 
 wanted = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_wanted.py"))))
+brands = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_branding.py"))))
 PREFIX = "omero_web_"
 # The rule of the module omero_config, which comes into play when a release is built. Only modules can import it.
 secrecy = wanted.shared_code("omero_secrets").secrecy
@@ -326,10 +327,21 @@ class ActionModule(wanted.RoleAction):
             else:
                 problems += problems_of_value(name, values[name], option)
         problems = problems or list(problems_of_combinations(values))
+        try:
+            found = problems or brands.collected(wanted.plain(values["omero_web_branding"]), wanted.LOGO, self._find)
+        except brands.Problem as problem:
+            problems = [str(problem)]
         if problems:
             # An exception would be announced as one.
             return {**result, "failed": True, "msg": "\n".join(problems)}
-        site = wanted.site_of(wanted.plain(values), self.constants)
+        site = wanted.site_of({**wanted.plain(values), "omero_web_branding": found}, self.constants)
         look = wanted.look_arguments(site, self.constants)
         # Secrets are among what follows, so it is for the steps to come alone.
         return {**result, "changed": False, "_ansible_no_log": True, "look": look, **site}
+
+    def _find(self, path):
+        """Return where a file or a directory is that the site names, as for Ansible's own copy."""
+        try:
+            return self._find_needle("files", path)
+        except AnsibleError as error:
+            raise LookupError(path) from error

@@ -49,6 +49,8 @@ APP_LISTS = {
 }
 # Static files are collected for the installed apps.
 STATIC = ("omero.web.apps", "omero.web.staticfile_dirs")
+# Where a release has its logo, below what it has of the controller's files; the digest of its content comes then.
+LOGO = "static/branding/logo-"
 # pip reads what may have credentials in it, packages and where they come from, from its standard input: everybody on
 # the host sees a command line.
 PIP_SOURCE = re.compile(
@@ -170,6 +172,19 @@ def convenience_settings(variables, has_tls, redis, cores):
     }
 
 
+def branding_of(variables, static_url):
+    """Return how the site is called, what users are told, where its logo is, and the properties for that.
+
+    What is on the controller was found by whoever checked the variables: `files` by their paths in a release.
+    """
+    given = {"name": "OMERO.web", "text": "Your data is safe.", "files": {}, "digest": ""}
+    given.update(variables["omero_web_branding"])
+    logo = next((path for path in given["files"] if path.startswith(LOGO)), "")
+    url = static_url + logo.partition("/")[2] if logo else ""
+    settings = {"omero.web.login_logo": url, "omero.web.top_logo": url} if logo else {}
+    return {**given, "logo": url, "settings": settings}
+
+
 def address_of(settings):
     host = str(settings.get("omero.web.application_server.host", "127.0.0.1"))
     return f"{f'[{host}]' if ':' in host else host}:{settings.get('omero.web.application_server.port', 4080)}"
@@ -243,7 +258,10 @@ def site_of(variables, constants, cores=0, django=""):
     tls = tls_of(variables, constants)
     redis = redis_of(variables, constants, django)
     convenience = convenience_settings(variables, tls["is_used"], redis, cores)
-    settings = {**convenience, **app_settings(apps), **variables["omero_web_config"]}
+    own_settings = {**app_settings(apps), **variables["omero_web_config"]}
+    static_url = text_of(own_settings.get("omero.web.static_url", "/static/"))
+    branding = branding_of(variables, static_url)
+    settings = {**convenience, **branding["settings"], **own_settings}
     secrets = {**redis["secrets"], **variables["omero_web_secrets"]}
     append = append_of(apps, variables["omero_web_config_append"])
     purge = boolean(variables["omero_web_config_purge"])
@@ -277,7 +295,8 @@ def site_of(variables, constants, cores=0, django=""):
         "ports": ports,
         "address": address,
         "prefix": text_of(settings.get("omero.web.prefix")),
-        "static_url": text_of(settings.get("omero.web.static_url", "/static/")),
+        "static_url": static_url,
+        "branding": branding,
         "base_url": base_url(ports, address),
         "headers": {**variables["omero_web_headers"], **hsts},
         "tls": tls,
@@ -441,6 +460,7 @@ def definition_of(site, shipping, release, constraints):
         "static": site["static"],
         **(archive if release["method"] == "archive" else {}),
         **({"brotli": True} if shipping["brotli"] else {}),
+        **({"branding": site["branding"]["digest"]} if site["branding"]["files"] else {}),
     }
 
 
@@ -659,7 +679,12 @@ def configuration_of(site, release):
     """Return what the configuration of a generation is written from, secrets included."""
     # What only the role can know, for it depends on the release.
     own = {"omero.web.static_root": f"{release['directory']}/static"}
-    return {"settings": {**site["settings"], **own}, **{key: site[key] for key in ("secrets", "append", "purge")}}
+    append = site["append"]
+    if any(path.startswith("templates/") for path in site["branding"]["files"]):
+        others = append.get("omero.web.template_dirs", [])
+        append = {**append, "omero.web.template_dirs": [*others, f"{release['directory']}/branding/templates"]}
+    settings = {**site["settings"], **own}
+    return {"settings": settings, "append": append, **{key: site[key] for key in ("secrets", "purge")}}
 
 
 def change_arguments(site, constants, host):
@@ -702,6 +727,7 @@ def settings_of_command(site, constants, plan):
         "basedir": site["variables"]["omero_web_basedir"],
         "timeout": int(site["variables"]["omero_web_timeout"]),
         "title": constants["_omero_web_title"],
+        "branding": {key: site["branding"][key] for key in ("name", "text", "logo")},
         "prefix": site["prefix"],
         "health_path": site["variables"]["omero_web_health_path"],
         "nginx_variable": constants["_omero_web_upstream"],

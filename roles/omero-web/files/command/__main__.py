@@ -119,7 +119,7 @@ def maintain(settings, arguments):
     try:
         if arguments.state == "on":
             text, until = (from_command_line(words) for words in (arguments.text, arguments.until))
-            maintenance.close(settings["title"], text, until, arguments.let_through, arguments.fail_health, lock.by)
+            maintenance.close(settings["branding"], text, until, arguments.let_through, arguments.fail_health, lock.by)
         elif arguments.state == "off":
             maintenance.open()
     finally:
@@ -212,10 +212,8 @@ def bundle(settings, arguments):
     }
     texts.update(omero_web_bundle.generations(basedir))
     texts.update(omero_web_bundle.host(commands, name, basedir))
-    secrets = omero_web_bundle.all_secrets(basedir)
     path = os.path.abspath(arguments.file or directory + ".tar.gz")
-    omero_web_bundle.pack(path, directory, dict(
-        (file, omero_web_bundle.public(text, secrets)) for file, text in texts.items()))
+    omero_web_bundle.pack(path, directory, texts, omero_web_bundle.all_secrets(basedir))
     say(u"%s has what helpers want to know, without secrets; look through it before you give it to others." % path)
 
 
