@@ -14,6 +14,14 @@ _SECRET_NAME = re.compile(r'(?:pass|password|passwd|passphrase|pwd|secret|token|
 _CAMEL_CASE = re.compile(r'([a-z0-9])([A-Z])')
 _USERINFO = re.compile(r'(?<=://)[^/?#]*@')
 
+# What is a secret in a log or in a configuration by its form, or by the word before it.
+_UUID = re.compile(r'\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b')
+_CLIENT = re.compile(r'(\bclient: )[^,\s]+')
+_AFTER_A_NAME = re.compile(r"""(?ix) (
+    \b [\w.-]{0,40} (?: password | passwd | secret | token | session_?id | session_?key | api_?key | authorization )
+    ["']? (?: \s*[:=]\s* | \s+(?=["']) )
+) (?: "[^"\n]*" | '[^'\n]*' | [^\s;,&]+ )""")
+
 
 def is_string(value):
     return isinstance(value, (bytes, type(u"")))
@@ -92,4 +100,13 @@ def without_secrets(text, secrets):
                 for secret in secrets if secret and is_string(secret))
     for secret in sorted(known, key=len, reverse=True):
         text = text.replace(secret, MASK)
+    return text
+
+
+def public_text(text, secrets):
+    """What a host or its logs say, as anyone may see it: also without cookies, session keys and addresses of users."""
+    lines = without_secrets(text, secrets).splitlines()
+    text = u"\n".join(without_userinfo(line) for line in lines)
+    for pattern, shown in (_AFTER_A_NAME, r'\1' + MASK), (_UUID, MASK), (_CLIENT, r'\1' + MASK):
+        text = pattern.sub(shown, text)
     return text

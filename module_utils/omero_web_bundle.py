@@ -14,7 +14,7 @@ import tarfile
 import time
 
 from ansible.module_utils.common.text.converters import to_text
-from ansible.module_utils.omero_secrets import MASK, without_secrets, without_userinfo
+from ansible.module_utils.omero_secrets import public_text
 from ansible.module_utils.omero_web_diff import Described, lines_of_difference
 from ansible.module_utils.omero_web_host import MANIFEST, Problem, in_words, linked_generation, read_json
 from ansible.module_utils.omero_web_logs import last_lines, shown
@@ -31,13 +31,6 @@ What omero-web bundle found on {host} at {time}.
 Secrets of OMERO.web's configuration, session keys, cookies, and addresses of users are masked. Names of users, images
 and hosts may be here and there: look through it before you give it to others.
 """
-# What is a secret by its form or by the word before it, wherever it stands.
-UUID = re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b")
-CLIENT = re.compile(r"(\bclient: )[^,\s]+")
-NAMED = re.compile(r"""(?ix) (
-    \b [\w.-]{0,40} (?: password | passwd | secret | token | session_?id | session_?key | api_?key | authorization )
-    ["']? (?: \s*[:=]\s* | \s+(?=["']) )
-) (?: "[^"\n]*" | '[^'\n]*' | [^\s;,&]+ )""")
 # How nginx -T has the beginning of a file.
 NGINX_FILE = re.compile(r"(?m)^# configuration file (.+):\n")
 NGINX_PLACE = re.compile(r"\b(?:listen|server_name)\s[^;{}]*;")
@@ -124,15 +117,8 @@ def key_of_django(path):
         os.close(handle)
 
 
-def public(text, secrets):
-    """Return a text as anyone may see it."""
-    lines = without_secrets(text[-LONGEST:], secrets).splitlines()
-    text = u"\n".join(without_userinfo(line) for line in lines) + u"\n"
-    return CLIENT.sub(r"\1" + MASK, UUID.sub(MASK, NAMED.sub(r"\1" + MASK, text)))
-
-
-def pack(path, directory, texts):
-    """Write texts by name into a new archive, which only root can read."""
+def pack(path, directory, texts, secrets):
+    """Write texts by name, as anyone may see them, into a new archive, which only root can read."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     except OSError as error:
@@ -142,7 +128,7 @@ def pack(path, directory, texts):
     try:
         with os.fdopen(handle, "wb") as target, tarfile.open(fileobj=target, mode="w:gz") as archive:
             for name, text in sorted(texts.items()):
-                content = text.encode("utf-8", "replace")
+                content = public_text(text[-LONGEST:], secrets).encode("utf-8", "replace")
                 about = tarfile.TarInfo(str("%s/%s" % (directory, name)))
                 about.size, about.mode, about.mtime = len(content), 0o600, int(time.time())
                 archive.addfile(about, io.BytesIO(content))

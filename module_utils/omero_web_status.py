@@ -13,7 +13,7 @@ import socket
 import time
 from collections import namedtuple
 
-from ansible.module_utils.omero_secrets import masked, without_secrets
+from ansible.module_utils.omero_secrets import masked, public_text
 from ansible.module_utils.omero_web_diff import CONFIG, properties_of
 from ansible.module_utils.omero_web_history import CUT_OFF, changes
 from ansible.module_utils.omero_web_host import (
@@ -258,7 +258,7 @@ def journal_lines(name):
 
 def kind_of(text, secrets):
     """Return what is the same in all occurrences of an error, without a secret."""
-    text = CONTROL.sub(u" ", NUMBERS.sub(u"N", OWN_WORDS.sub(u"", without_secrets(text, secrets))))
+    text = CONTROL.sub(u" ", NUMBERS.sub(u"N", OWN_WORDS.sub(u"", public_text(text, secrets))))
     return u" ".join(text.split())[:LONGEST_ERROR]
 
 
@@ -314,6 +314,9 @@ def of_unit(found):
     elif unit.get("active") == "failed":
         yield Finding(DOWN, "%s has failed (%s)" % (unit["name"], unit["result"]),
                       "%s; if it fails again, %s" % (start, back))
+    elif unit.get("active") == "activating" and unit["restarts"]:
+        yield Finding(DOWN, "%s does not start, and systemd tries again and again" % unit["name"],
+                      "%s logs has the reason; %s" % (found["name"], back))
     elif unit.get("active") not in ("active", "activating", "reloading"):
         asleep = "" if found["layers"] else ", until somebody asks for a page"
         yield Finding(DOWN, "%s is %s%s" % (unit["name"], unit.get("active") or "not there", asleep), start)
@@ -402,7 +405,7 @@ def of_change(found):
 def of_errors(found):
     logs = "%s logs" % found["name"]
     more = "%s; give the host more memory, or fewer workers" % logs
-    if found["unit"].get("restarts"):
+    if found["unit"].get("restarts") and found["unit"].get("active") == "active":
         yield Finding(ATTENTION, "systemd had to start OMERO.web again %d times" % found["unit"]["restarts"], logs)
     for pattern, what, remedy in (
         (IS_TIMEOUT, "requests took longer than a worker may (omero_web_timeout)", logs),

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Check the tables of the documentation, of the role's variables from their argument spec and of faults from the tests
-that inject them; with --write, bring them up to date."""
+"""Check the tables of the documentation, of the variables from their argument spec, and of faults and symptoms from the
+tests that produce them; with --write, bring them up to date."""
 
 import json
 import os
@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 SPEC = ROOT / "roles/omero-web/meta/argument_specs.yml"
 SCENARIOS = ROOT / "molecule"
+SYMPTOMS = SCENARIOS / "operations/tests/symptoms.yml"
 # Why a test is skipped unless every fault is wanted.
 EXHAUSTIVE = "a part of `make faults`"
 
@@ -78,7 +79,14 @@ def is_left_out(marks):
     return any(mark.kwargs.get("reason") == EXHAUSTIVE for mark in marks if mark.name == "skipif")
 
 
-TABLES = {"variables.md": variables, "reliability.md": faults}
+def symptoms():
+    found = yaml.safe_load(SYMPTOMS.read_text())
+    known = {"number": "N", "days": ""}
+    rows = ((one["sees"], f"`{one['says'].format(**known).strip(' :')}`", one["do"]) for one in found)
+    return as_table(("what you see", "what `omero-web status` says", "what to do"), *rows)
+
+
+TABLES = {"variables.md": variables, "reliability.md": faults, "troubleshooting.md": symptoms}
 # Between these lines, each has its place.
 START, END = "<!-- table -->\n", "\n<!-- /table -->"
 

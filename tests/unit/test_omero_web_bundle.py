@@ -4,7 +4,8 @@ import os
 import tarfile
 
 import pytest
-from ansible.module_utils.omero_web_bundle import all_secrets, answers, nginx_configuration, pack, public
+from ansible.module_utils.omero_secrets import public_text
+from ansible.module_utils.omero_web_bundle import all_secrets, answers, nginx_configuration, pack
 from ansible.module_utils.omero_web_host import Problem
 from ansible.module_utils.omero_web_systemd import Commands
 
@@ -28,12 +29,12 @@ CONFIG = """<icegrid><properties id="__ACTIVE__"><property name="omero.config.pr
     ("Grüße aus Dundee", "Grüße aus Dundee"),
 ])
 def test_secrets_are_masked(text, shown):
-    assert public(text, ["hunter2", "hunter2-and-more", None, ""]) == shown + "\n"
+    assert public_text(text, ["hunter2", "hunter2-and-more", None, ""]) == shown
 
 
 @pytest.mark.parametrize("text", ["a-" * 500000, "token " * 200000, "://" * 300000, "\n" * 900000])
 def test_nothing_that_a_log_may_have_takes_for_ever(text):
-    assert public(text, [])
+    public_text(text, [])
 
 
 def test_whose_secrets_are_known(tmp_path):
@@ -78,16 +79,16 @@ def test_what_is_not_there_is_told():
 
 def test_an_archive_is_new_and_roots_alone(tmp_path):
     path = str(tmp_path / "bundle.tar.gz")
-    pack(path, "omero-web-host", {"status.txt": "größer"})
+    pack(path, "omero-web-host", {"status.txt": "größer hunter2"}, ["hunter2"])
     assert os.stat(path).st_mode & 0o777 == 0o600
     with tarfile.open(path) as archive:
         assert archive.getnames() == ["omero-web-host/status.txt"]
-        assert archive.extractfile("omero-web-host/status.txt").read() == "größer".encode()
+        assert archive.extractfile("omero-web-host/status.txt").read() == "größer ********".encode()
     with pytest.raises(Problem, match="is there already; name another file"):
-        pack(path, "omero-web-host", {})
+        pack(path, "omero-web-host", {}, [])
     os.symlink(str(tmp_path / "target"), str(tmp_path / "link"))
     with pytest.raises(Problem):
-        pack(str(tmp_path / "link"), "omero-web-host", {})
+        pack(str(tmp_path / "link"), "omero-web-host", {}, [])
 
 
 def test_nothing_is_left_of_an_archive_that_has_no_room(tmp_path, monkeypatch):
@@ -96,5 +97,5 @@ def test_nothing_is_left_of_an_archive_that_has_no_room(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tarfile.TarFile, "addfile", full)
     with pytest.raises(IOError):
-        pack(str(tmp_path / "bundle.tar.gz"), "omero-web-host", {"status.txt": "x"})
+        pack(str(tmp_path / "bundle.tar.gz"), "omero-web-host", {"status.txt": "x"}, [])
     assert list(tmp_path.iterdir()) == []

@@ -101,6 +101,11 @@ CASES = [
         "omero-web@7.service has failed (exit-code)",
         {"unit": unit(active="failed", result="exit-code"), "layers": layers(0, 502)},
     ),
+    (
+        "down",
+        "omero-web@7.service does not start, and systemd tries again and again",
+        {"unit": unit(active="activating", result="exit-code", restarts=9), "layers": layers(0, 504)},
+    ),
     ("down", "omero-web@7.service is inactive", {"unit": unit(active="inactive"), "layers": layers(0, 502)}),
     (
         "down",

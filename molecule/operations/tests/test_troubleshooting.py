@@ -1,0 +1,96 @@
+"""What goes wrong is made to go wrong: the status names it with what to do, and is content once that is done.
+
+docs/troubleshooting.md has the same table.
+"""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import yaml
+from conftest import wait_until
+
+SYMPTOMS = yaml.safe_load(Path(__file__).with_name("symptoms.yml").read_text())
+
+
+def filled(text, names):
+    """A script with what is known of the live generation. It may have other braces, too."""
+    for name, value in names.items():
+        text = text.replace(f"{{{name}}}", str(value))
+    return text or "true"
+
+
+@pytest.fixture
+def status(host):
+    """What the command says: its exit code, its verdict and what it finds."""
+
+    def status():
+        done = host.run("omero-web status --json")
+        found = json.loads(done.stdout)
+        return done.rc, found["verdict"], found["findings"]
+
+    return status
+
+
+@pytest.fixture
+def in_order(status, host, live):
+    """Tell, once nothing of the day is left over, whether the status finds nothing."""
+
+    def in_order():
+        host.check_output("journalctl --quiet --rotate --vacuum-time=1s; truncate --size=0 "
+                          "/opt/omero/web/var/log/OMEROweb.log /var/log/nginx/omero-web.error.log; "
+                          "systemctl restart omero-web@%s.service", str(live()))  # fmt: skip
+        wait_until(lambda: status() == (0, "ok", []))
+
+    return in_order
+
+
+@pytest.fixture
+def page(login):
+    """How the site answers for its login page, 0 if it cannot be reached."""
+
+    def page():
+        try:
+            return login().status
+        except URLError:
+            return 0
+
+    return page
+
+
+@pytest.fixture(params=SYMPTOMS, ids=[symptom["says"].partition(" {")[0] for symptom in SYMPTOMS])
+def symptom(request, play):
+    """What goes wrong, on a site that is as it has to be for that."""
+    wanted, fails = request.param.get("with"), request.param.get("fails", False)
+    if wanted:
+        code, output = play(**wanted)
+        assert (code != 0) is fails, output
+    yield request.param
+    if wanted:
+        code, output = play()
+        assert code == 0, output
+
+
+def test_symptom(symptom, host, live, basedir, status, page, in_order):
+    release = host.check_output("readlink --canonicalize %s/current/release", basedir)
+    names = {"number": live(), "release": release, "days": symptom.get("days")}
+    says = filled(symptom["says"], names)
+    if not symptom.get("fails"):
+        in_order()
+    host.check_output(filled(symptom["breaks"], names))
+    try:
+        # Some are logged a little later.
+        with suppress(AssertionError):
+            wait_until(lambda: any(finding["what"].startswith(says) for finding in status()[2]), seconds=40)
+        code, verdict, findings = status()
+        answered = symptom["page"] is None or page() == symptom["page"]
+    finally:
+        host.check_output(filled(symptom.get("mends", symptom["do"]), names))
+    assert [finding["what"][: len(says)] for finding in findings] == [says]
+    assert findings[0]["remedy"] == symptom["do"]
+    assert (code, verdict) == ({"attention": 1, "down": 2}[symptom["level"]], symptom["level"])
+    assert answered
+    if not symptom.get("fails"):
+        in_order()
