@@ -66,7 +66,9 @@ def measure(host, commands, systemd, settings):
     """Return what there is to be known of a site, as plain data."""
     name, basedir = settings["name"], host.path(settings["basedir"])
     look = look_at_generations(name, basedir, systemd, ANSWER_TIMEOUT, (NGINX_SERVICE,))
-    number = look["current"]
+    # The link may lead to what somebody has removed.
+    has_generation = os.path.isdir(os.path.join(basedir, "generations", str(look["current"])))
+    number = look["current"] if has_generation else 0
     live = os.path.join(basedir, "generations", str(number))
     manifest = next((one["manifest"] for one in look["generations"] if one["number"] == number), {})
     properties = properties_in(live)
@@ -395,25 +397,32 @@ def of_files(found):
 
 def of_change(found):
     change = found["last_change"]
+    # What failed longer ago may well be mended, by variables that want what is live.
+    yesterday = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(found["time"] - A_DAY))
     if change.get("outcome") == CUT_OFF:
         yield Finding(ATTENTION, "the last change was cut off, or goes on", "run site.yml again")
-    elif change.get("outcome") == "failed":
+    elif change.get("outcome") == "failed" and change["began"] > yesterday:
         reason = u" ".join(change.get("reason", u"").split())[:LONGEST_ERROR]
         yield Finding(ATTENTION, "the last change failed: %s" % reason, "mend that, and run site.yml again")
 
 
 def of_errors(found):
     logs = "%s logs" % found["name"]
-    more = "%s; give the host more memory, or fewer workers" % logs
     if found["unit"].get("restarts") and found["unit"].get("active") == "active":
         yield Finding(ATTENTION, "systemd had to start OMERO.web again %d times" % found["unit"]["restarts"], logs)
-    for pattern, what, remedy in (
-        (IS_TIMEOUT, "requests took longer than a worker may (omero_web_timeout)", logs),
-        (IS_KILLED, "workers were killed, perhaps for want of memory", more),
-    ):
-        count = sum(one["count"] for one in found["errors"] if pattern.search(one["text"]))
-        if count:
-            yield Finding(ATTENTION, "%s: %d in the last day" % (what, count), remedy)
+    late = count_of(found, IS_TIMEOUT)
+    if late:
+        what = "requests took longer than a worker may (omero_web_timeout): %d in the last day" % late
+        yield Finding(ATTENTION, what, logs)
+    # A worker that is late is killed for that.
+    killed = count_of(found, IS_KILLED) - late
+    if killed > 0:
+        what = "workers were killed, perhaps for want of memory: %d in the last day" % killed
+        yield Finding(ATTENTION, what, "%s; give the host more memory, or fewer workers" % logs)
+
+
+def count_of(found, pattern):
+    return sum(one["count"] for one in found["errors"] if pattern.search(one["text"]))
 
 
 RULES = (of_generation, of_unit, of_nginx, of_servers, of_certificate, of_disks, of_files, of_change, of_errors)

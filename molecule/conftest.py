@@ -311,7 +311,7 @@ def refused(play):
     return refused
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def live(host, basedir):
     """Tell the number of the live generation, now."""
     return lambda: int(Path(host.check_output("readlink %s/current", basedir)).name)

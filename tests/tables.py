@@ -81,7 +81,7 @@ def is_left_out(marks):
 
 def symptoms():
     found = yaml.safe_load(SYMPTOMS.read_text())
-    known = {"number": "N", "days": ""}
+    known = {"number": "N"}
     rows = ((one["sees"], f"`{one['says'].format(**known).strip(' :')}`", one["do"]) for one in found)
     return as_table(("what you see", "what `omero-web status` says", "what to do"), *rows)
 

@@ -63,6 +63,12 @@ def measured(**differences):
     }
 
 
+def failed(days):
+    """A change that failed so many days ago."""
+    began = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(NOW - days * 24 * 3600))
+    return {"outcome": "failed", "reason": "no\n  luck", "began": began}
+
+
 def layers(own=200, nginx=200, static=200):
     return [
         layer("OMERO.web", "127.0.0.1:4080", status=own, reason="Connection refused" if not own else "OK"),
@@ -154,7 +160,7 @@ CASES = [
     ("attention", "/etc/x is not as generation 7 has it", {"astray": ["/etc/x"]}),
     ("attention", "the site does not start at boot", {"is_enabled": False}),
     ("attention", "the last change was cut off, or goes on", {"last_change": {"outcome": "cut off"}}),
-    ("attention", "the last change failed: no luck", {"last_change": {"outcome": "failed", "reason": "no\n  luck"}}),
+    ("attention", "the last change failed: no luck", {"last_change": failed(0.5)}),
     ("attention", "systemd had to start OMERO.web again 4 times", {"unit": unit(restarts=4)}),
     (
         "attention",
@@ -177,6 +183,20 @@ def test_cause_is_named(level, cause, differences):
     assert status["verdict"] == level
     assert exit_code_of(status) == {"attention": 1, "down": 2}[level]
     assert f"  {level:9}  {cause}" in lines_of(status)
+
+
+def test_a_worker_that_is_killed_for_being_late_is_not_short_of_memory():
+    def found(late, killed):
+        texts = {"WORKER TIMEOUT (pid:N)": late, "Worker (pid:N) was sent SIGKILL! Perhaps out of memory?": killed}
+        findings = status_of(measured(errors=[error(*one) for one in texts.items()]))["findings"]
+        return [finding["what"].partition(" in the")[0].rpartition(": ")[2] for finding in findings]
+
+    assert found(3, 3) == ["3"]
+    assert found(3, 5) == ["3", "2"]
+
+
+def test_a_change_that_failed_days_ago_says_nothing_of_today():
+    assert status_of(measured(last_change=failed(1.5)))["verdict"] == "ok"
 
 
 def test_the_worst_comes_first():

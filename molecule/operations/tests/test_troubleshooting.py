@@ -5,12 +5,18 @@ docs/troubleshooting.md has the same table.
 
 import json
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.error import URLError
 
 import pytest
 import yaml
 from conftest import wait_until
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 SYMPTOMS = yaml.safe_load(Path(__file__).with_name("symptoms.yml").read_text())
 
@@ -22,7 +28,21 @@ def filled(text, names):
     return text or "true"
 
 
-@pytest.fixture
+def certificate(days):
+    """A certificate that ends in so many days, or has ended, with its key."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    ends = datetime.now(UTC) + timedelta(days=days)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(ends - timedelta(days=30))
+        .not_valid_after(ends)
+        .sign(key, hashes.SHA256())
+    )
+    plain = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return (made.public_bytes(Encoding.PEM) + plain).decode()
+
+
+@pytest.fixture(scope="module")
 def status(host):
     """What the command says: its exit code, its verdict and what it finds."""
 
@@ -34,16 +54,20 @@ def status(host):
     return status
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def in_order(status, host, live):
-    """Tell, once nothing of the day is left over, whether the status finds nothing."""
+    """Check that the status finds nothing, once nothing of the day is left over; at first and after each symptom."""
+    logs = "/opt/omero/web/var/log/OMEROweb.log /var/log/nginx/omero-web.error.log"
+
+    def finds_nothing():
+        host.check_output(f"journalctl --quiet --rotate --vacuum-time=1s; truncate --size=0 {logs}")
+        return status() == (0, "ok", [])
 
     def in_order():
-        host.check_output("journalctl --quiet --rotate --vacuum-time=1s; truncate --size=0 "
-                          "/opt/omero/web/var/log/OMEROweb.log /var/log/nginx/omero-web.error.log; "
-                          "systemctl restart omero-web@%s.service", str(live()))  # fmt: skip
-        wait_until(lambda: status() == (0, "ok", []))
+        host.check_output("systemctl restart omero-web@%s.service", str(live()))
+        wait_until(finds_nothing)
 
+    in_order()
     return in_order
 
 
@@ -61,7 +85,7 @@ def page(login):
 
 
 @pytest.fixture(params=SYMPTOMS, ids=[symptom["says"].partition(" {")[0] for symptom in SYMPTOMS])
-def symptom(request, play):
+def symptom(request, play, in_order):
     """What goes wrong, on a site that is as it has to be for that."""
     wanted, fails = request.param.get("with"), request.param.get("fails", False)
     if wanted:
@@ -71,14 +95,14 @@ def symptom(request, play):
     if wanted:
         code, output = play()
         assert code == 0, output
-
-
-def test_symptom(symptom, host, live, basedir, status, page, in_order):
-    release = host.check_output("readlink --canonicalize %s/current/release", basedir)
-    names = {"number": live(), "release": release, "days": symptom.get("days")}
-    says = filled(symptom["says"], names)
-    if not symptom.get("fails"):
+    if not fails:
         in_order()
+
+
+def test_symptom(symptom, host, live, basedir, status, page):
+    release = host.check_output("readlink --canonicalize %s/current/release", basedir)
+    names = {"number": live(), "release": release, "certificate": certificate(symptom.get("days", 0))}
+    says = filled(symptom["says"], names)
     host.check_output(filled(symptom["breaks"], names))
     try:
         # Some are logged a little later.
@@ -92,5 +116,3 @@ def test_symptom(symptom, host, live, basedir, status, page, in_order):
     assert findings[0]["remedy"] == symptom["do"]
     assert (code, verdict) == ({"attention": 1, "down": 2}[symptom["level"]], symptom["level"])
     assert answered
-    if not symptom.get("fails"):
-        in_order()
