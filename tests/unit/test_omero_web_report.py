@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils.omero_web_status import lines_of, status_of
-from test_omero_web_status import NOW, certificate, error, layers, measured
+from test_omero_web_status import NOW, TLS, certificate, error, layers, measured
 
 ROOT = Path(__file__).parents[2]
 PLUGINS = ROOT / "roles/omero-web/action_plugins"
@@ -94,10 +94,11 @@ def test_host_that_cannot_be_asked_is_named():
 
 def test_what_is_told_of_a_host():
     differences = {
-        "certificate": certificate(3),
+        "certificate": {**certificate(3), "not_for": ["b.org", "c.org"]},
         "errors": [error("no such file", 2)],
         "hold": "course until Friday",
-        "layers": [*layers(), {**layers()[0], "layer": "TLS", "tls": True, "milliseconds": 48}],
+        "tls": {**TLS, "milliseconds": 48},
+        "store": {"where": "10.0.0.1:6379", "reason": ""},
     }
     page, data = told(web_1={**status(**differences), "drift": ["make generation 8", "put generation 8 live"]})
     text = Elements(page).text
@@ -109,10 +110,10 @@ def test_what_is_told_of_a_host():
         "attention the certificate ends in 3 days → renew /etc/nginx/omero-web.pem, then systemctl reload nginx",
         "What site.yml would do make generation 8 put generation 8 live",
         "OMERO.web 12 ms 200, 127.0.0.1:4080",
-        "TLS 48 ms 200, 127.0.0.1:4080 by TLS",
-        "omero at omero.example.org, port 4064: takes connections",
+        "TLS 48 ms TLSv1.3, 127.0.0.1:443",
+        "omero at omero.example.org, port 4064: is there Redis of the sessions at 10.0.0.1:6379: is there",
         "OMERO.web takes 300 MiB in 6 processes 8.8 GiB are free in /opt/omero/web",
-        "It ends on 2026-11-29, in 3 days.",
+        "It ends on 2026-11-29, in 3 days It is not for b.org, c.org",
         "2 × nginx: no such file",
     ):
         assert words in text
@@ -132,9 +133,9 @@ def every_text_strange(value):
 
 def test_what_comes_from_a_host_stays_text():
     full = {
-        **status(astray=["/etc/x"], errors=[error("x")], hold="x"),
+        **status(astray=["/etc/x"], errors=[error("x")], hold="x", tls=TLS, store={"where": "x", "reason": "x"}),
         "drift": ["x"],
-        "certificate": certificate(3),
+        "certificate": {**certificate(3), "not_for": ["x"]},
     }
     page, _ = told(web_1=every_text_strange(full))
     plain, _ = told(web_1=full)

@@ -84,7 +84,8 @@ class _Host:
     def slowest(self):
         """How long its slowest layer took, in milliseconds."""
         try:
-            return max(float(layer["milliseconds"]) for layer in self.state.get("layers", ()))
+            timed = [*self.state.get("layers", ()), *filter(None, [self.state.get("tls")])]
+            return max((float(one["milliseconds"]) for one in timed), default=0)
         except STRANGE:
             return 0
 
@@ -110,7 +111,7 @@ class _Host:
             part("What to do", self._findings(), wide=True),
             part("What site.yml would do", self._drift(), wide=True),
             part("How its layers answer", self._layers(slowest)),
-            part("OMERO.server", self._servers()),
+            part("Servers", self._servers()),
             part("Memory and disk", self._resources()),
             part("Certificate", self._certificate()),
             part("Errors of the last day", self._errors(), wide=True),
@@ -136,23 +137,25 @@ class _Host:
         ])  # fmt: skip
 
     def _layers(self, slowest):
-        rows = [
-            (
-                one["layer"],
-                float(one["milliseconds"]) / slowest,
-                f"{one['milliseconds']:.0f} ms",
-                "part" if one["status"] == 200 else "down",
-                f"{one['status'] or one['reason']}, {one['where']}{' by TLS' if one['tls'] else ''}",
-            )
-            for one in self.state.get("layers", ())
-        ]
-        return pages.bars(rows) if rows else ""
+        def row(name, one, is_well, remark):
+            share, label = float(one["milliseconds"]) / slowest, f"{one['milliseconds']:.0f} ms"
+            return name, share, label, "part" if is_well else "down", f"{remark}, {one['where']}"
+
+        tls = self.state.get("tls")
+        rows = [row("TLS", tls, not tls["reason"], tls["reason"] or tls["version"])] if tls else []
+        for one in self.state.get("layers", ()):
+            way = " by TLS" if one["tls"] else ""
+            rows.append(row(one["layer"], one, one["status"] == 200, f"{one['status'] or one['reason']}{way}"))
+        return pages.bars(rows)
 
     def _servers(self):
-        return pages.listing([
-            f"{one['name']} at {one['server']}, port {one['port']}: {one['reason'] or 'takes connections'}"
+        servers = [
+            f"{one['name']} at {one['server']}, port {one['port']}: {one['reason'] or 'is there'}"
             for one in self.state.get("servers", ())
-        ])  # fmt: skip
+        ]
+        store = self.state.get("store")
+        sessions = [f"Redis of the sessions at {store['where']}: {store['reason'] or 'is there'}"] if store else []
+        return pages.listing(servers + sessions)
 
     def _resources(self):
         memory, free = self.state.get("workers", {}), {}
@@ -168,7 +171,11 @@ class _Host:
             return ""
         days = (ends - self.state["time"]) / 86400
         when = time.strftime("%Y-%m-%d", time.gmtime(ends))
-        return element("p", f"It ends on {when}, in {days:.0f} days." if days >= 0 else f"It ended on {when}.")
+        names = self.state["certificate"].get("not_for", [])
+        return pages.listing([
+            f"It ends on {when}, in {days:.0f} days" if days >= 0 else f"It ended on {when}",
+            *([f"It is not for {', '.join(names)}"] if names else []),
+        ])  # fmt: skip
 
     def _drift(self):
         return pages.listing(self.state["drift"] or ["nothing"]) if "drift" in self.state else ""
