@@ -190,7 +190,7 @@ def reach_store(url, password):
             raise Stranger("it does not answer as a Redis does")
         answer += said(connection, len(wanted) - 1) if answer == b"+" else connection.recv(LONGEST)
         if answer != wanted:
-            raise Stranger("it answers %s" % to_native(answer.strip().splitlines()[-1], errors="replace").lstrip("-"))
+            raise Stranger("it answers %s" % to_native(answer.strip().splitlines()[-1].decode("ascii", "replace")))
 
     reason, _ = meet(address, ask)
     where = address if parts.scheme == "unix" else "%s:%d" % address

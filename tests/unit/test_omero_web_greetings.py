@@ -190,8 +190,8 @@ def redis(password=None, greeting=b""):
 @pytest.mark.parametrize("own, given, reason", [
     (None, "", ""),
     (b"s3cr\r\nt", "s3cr\r\nt", ""),
-    (b"s3cret", "", "it answers NOAUTH Authentication required."),
-    (None, "s3cret", "it answers ERR no password is set"),
+    (b"s3cret", "", "it answers -NOAUTH Authentication required."),
+    (None, "s3cret", "it answers -ERR no password is set"),
 ])  # fmt: skip
 def test_redis_with_its_password(listen, own, given, reason):
     port = listen(redis(own))
@@ -213,7 +213,7 @@ def test_who_is_no_redis(listen):
     port = listen(answer_as_http)
     assert reach_store("redis://" + where % port, "")["reason"] == "it does not answer as a Redis does"
     port = listen(redis(greeting=b"-LOADING Redis is loading\r\n"))
-    assert reach_store("redis://" + where % port, "")["reason"] == "it answers LOADING Redis is loading"
+    assert reach_store("redis://" + where % port, "")["reason"] == "it answers -LOADING Redis is loading"
     assert reach_store("redis://127.0.0.1:9", "") == {"where": "127.0.0.1:9", "reason": "Connection refused"}
     assert reach_store("", "") == {}
 

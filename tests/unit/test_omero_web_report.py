@@ -192,6 +192,37 @@ def test_command_that_does_not_tell():
         assert found["findings"][0]["what"] == f"its command does not tell its state ({reason})"
 
 
+def test_arguments_of_pip_as_its_variables():
+    arguments = "--index-url https://u:p@a.org/simple --extra-index-url=b --extra-index-url c -ff --no-deps --no-index"
+    assert state.environment_of_pip(arguments) == {
+        "PIP_INDEX_URL": "https://u:p@a.org/simple",
+        "PIP_EXTRA_INDEX_URL": "b c",
+        "PIP_FIND_LINKS": "f",
+        "PIP_NO_INDEX": "1",
+    }
+    assert state.environment_of_pip("") == {}
+
+
+INDEXED = {"versions": ["5.9.0", "5.33.2", "5.33.10", "5.34.0"], "problem": ""}
+
+
+def test_what_is_newer():
+    outdated = [{"name": name, "version": "1.0", "latest": "2.0"} for name in ("omero-web", "Django")]
+    newer = state.newer_of("5.33.2", {**INDEXED, "outdated": outdated})
+    assert newer == {"problem": "", "releases": ["5.34.0", "5.33.10"], "packages": outdated[1:]}
+    assert state.lines_of_newer(newer) == [
+        "  newer      5.34.0, 5.33.10; set omero_web_release, run site.yml",
+        "  outdated   Django 1.0, of which 2.0 is there",
+    ]
+    text = Elements(told(web_1={**status(), "newer": newer})[0]).text
+    assert "Newer OMERO.web 5.34.0, 5.33.10 Django 2.0; here is 1.0" in text
+    newest = state.newer_of("5.34.0", {**INDEXED, "outdated": []})
+    assert state.lines_of_newer(newest) == ["  newer      no release of OMERO.web"]
+    silent = state.newer_of("5.34.0", {"versions": [], "outdated": [], "problem": "no answer"})
+    assert state.lines_of_newer(silent) == ["  newer      is not known: no answer"]
+    assert "Newer no answer" in Elements(told(web_1={**status(), "newer": silent})[0]).text
+
+
 @pytest.fixture(scope="module")
 def browser():
     sys.path.insert(0, str(ROOT / "molecule"))

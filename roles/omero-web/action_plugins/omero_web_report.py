@@ -114,6 +114,7 @@ class _Host:
             part("Servers", self._servers()),
             part("Memory and disk", self._resources()),
             part("Certificate", self._certificate()),
+            part("Newer", self._newer()),
             part("Errors of the last day", self._errors(), wide=True),
         )
         return element("article", title, *self._words(), element("div", *parts, class_="parts"), id=self.name)
@@ -176,6 +177,16 @@ class _Host:
             f"It ends on {when}, in {days:.0f} days" if days >= 0 else f"It ended on {when}",
             *([f"It is not for {', '.join(names)}"] if names else []),
         ])  # fmt: skip
+
+    def _newer(self):
+        newer = self.state.get("newer")
+        if not newer:
+            return ""
+        if newer["problem"]:
+            return element("p", newer["problem"])
+        releases = [f"OMERO.web {', '.join(newer['releases'])}"] if newer["releases"] else ["no release of OMERO.web"]
+        packages = [f"{one['name']} {one['latest']}; here is {one['version']}" for one in newer["packages"]]
+        return pages.listing(releases + packages)
 
     def _drift(self):
         return pages.listing(self.state["drift"] or ["nothing"]) if "drift" in self.state else ""
