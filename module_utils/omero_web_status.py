@@ -204,7 +204,7 @@ def handshake(manifest):
         connection = tls_over(connected(place.address), re.sub(r":\d+$", "", manifest["host"]))
         version = connection.version()
         connection.close()
-    except EnvironmentError as error:
+    except (EnvironmentError, ValueError) as error:
         reason = getattr(error, "strerror", "") or str(error)
     return {"where": "%s:%d" % place.address, "version": version, "reason": reason,
             "milliseconds": int((time.time() - began) * 1000)}
@@ -491,6 +491,10 @@ def exit_code_of(status):
     return LEVELS.index(status["verdict"])
 
 
+def answer_of(server):
+    return server["reason"] or u"answers in %d ms" % server["milliseconds"]
+
+
 def lines_of(status):
     """Return what fits on a screen, the verdict first."""
     activated = status["activated"]
@@ -506,19 +510,19 @@ def lines_of(status):
         lines.append(u"  go back    to %s" % u", ".join(map(str, reversed(status["good"]))))
     if status["hold"]:
         lines.append(u"  on hold    %s" % status["hold"])
-    tls = status["tls"]
-    if tls:
-        lines.append(u"  TLS        %s in %d ms, %s" % (
-            tls["version"] or tls["reason"], tls["milliseconds"], tls["where"]))
     for one in status["layers"]:
         what = one["status"] or one["reason"]
         way = u"%s%s" % (one["where"], u" by TLS" if one["tls"] else u"")
         lines.append(u"  %-9s  %s in %d ms, %s" % (one["layer"], what, one["milliseconds"], way))
+    tls = status["tls"]
+    if tls:
+        lines.append(u"  TLS        %s in %d ms, %s" % (
+            tls["version"] or tls["reason"], tls["milliseconds"], tls["where"]))
     lines += [u"  server     %s at %s, port %d, %s" % (
-        one["name"], one["server"], one["port"], one["reason"] or u"is there") for one in status["servers"]]
+        one["name"], one["server"], one["port"], answer_of(one)) for one in status["servers"]]
     store = status["store"]
     if store:
-        lines.append(u"  sessions   Redis at %s, %s" % (store["where"], store["reason"] or u"is there"))
+        lines.append(u"  sessions   Redis at %s, %s" % (store["where"], store["reason"] or u"answers"))
     memory = status["workers"]
     lines.append(u"  memory     %d MiB in %d processes" % (memory["pss_mb"], memory["processes"]))
     lines += [u"  free       %d MiB in %s" % (disk["free_mb"], disk["path"]) for disk in status["disks"][:1]]

@@ -111,7 +111,7 @@ def test_what_is_told_of_a_host():
         "What site.yml would do make generation 8 put generation 8 live",
         "OMERO.web 12 ms 200, 127.0.0.1:4080",
         "TLS 48 ms TLSv1.3, 127.0.0.1:443",
-        "omero at omero.example.org, port 4064: is there Redis of the sessions at 10.0.0.1:6379: is there",
+        "omero at omero.example.org, port 4064: answers in 8 ms Redis of the sessions at 10.0.0.1:6379: answers",
         "OMERO.web takes 300 MiB in 6 processes 8.8 GiB are free in /opt/omero/web",
         "It ends on 2026-11-29, in 3 days It is not for b.org, c.org",
         "2 × nginx: no such file",
@@ -172,10 +172,11 @@ def test_host_that_says_something_strange_keeps_no_other_from_being_told(key, va
     assert "what it says of its state is not understood" in page
 
 
-def test_a_slow_host_makes_the_bars_of_the_others_no_shorter_than_can_be_seen():
-    slow = [{**layers()[0], "milliseconds": 1e300}, {**layers()[0], "milliseconds": 5}]
-    page, _ = told(web_1=status(layers=slow[1:]), web_2=status(layers=slow))
-    assert '<rect class="part" width="1.0%"' in page
+def test_a_host_that_is_slow_beyond_measure_leaves_room_for_the_others():
+    slow, half, quick = ([{**layers()[0], "milliseconds": number}] for number in (1e300, 2500, 5))
+    page, _ = told(web_1=status(layers=slow), web_2=status(layers=half), web_3=status(layers=quick))
+    for width in "100.0%", "50.0%", "1.0%":
+        assert f'<rect class="part" width="{width}"' in page
 
 
 def test_command_that_does_not_tell():
@@ -274,4 +275,17 @@ def test_report_on_paper(browser, file):
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    context.close()
+
+
+def test_a_page_runs_and_loads_nothing_even_where_markup_gets_into_it(browser, tmp_path):
+    foreign = '<img src="http://127.0.0.1:9/x"><script>document.title = "foreign"</script>'
+    path = tmp_path / "page.html"
+    path.write_text(report.pages.page("own", report.pages.Markup(foreign)))
+    context = browser.new_context()
+    page, failures = context.new_page(), []
+    page.on("requestfailed", lambda request: failures.append(request.failure))
+    page.goto(path.as_uri())
+    assert page.locator("img").count() == 1
+    assert (page.title(), failures) == ("own", ["csp"])
     context.close()

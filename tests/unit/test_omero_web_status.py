@@ -228,7 +228,7 @@ def test_site_in_order():
         "  OMERO.web  200 in 12 ms, 127.0.0.1:4080",
         "  nginx      200 in 12 ms, 127.0.0.1:80",
         "  files      200 in 12 ms, 127.0.0.1:80",
-        "  server     omero at omero.example.org, port 4064, is there",
+        "  server     omero at omero.example.org, port 4064, answers in 8 ms",
         "  memory     300 MiB in 6 processes",
         "  free       9000 MiB in /opt/omero/web",
         "  error      2 x nginx: no such file",
@@ -277,7 +277,7 @@ def test_what_else_is_told_where_there_is_more():
     lines = lines_of(status_of(measured(tls=TLS, store={"where": "10.0.0.1:6379", "reason": ""}, is_clock_set=True)))
     assert lines[0] == "OMERO.web on web-1: ok"
     assert "  TLS        TLSv1.3 in 5 ms, 127.0.0.1:443" in lines
-    assert "  sessions   Redis at 10.0.0.1:6379, is there" in lines
+    assert "  sessions   Redis at 10.0.0.1:6379, answers" in lines
 
 
 def test_what_starts_a_redis_again():

@@ -18,7 +18,7 @@ STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1.5rem 1rem 3rem; max-width: 72rem; background: var(--back); color: var(--text);
   font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { margin: 0; font-size: 1.7rem; line-height: 1.25; }
+h1 { margin: 0; font-size: 1.7rem; line-height: 1.25; text-wrap: balance; }
 h2 { margin: 0; font-size: 1.25rem; }
 h3 { margin: 0 0 .4rem; font-size: .8rem; letter-spacing: .05em; text-transform: uppercase; color: var(--quiet); }
 p, ul { margin: .25rem 0; }

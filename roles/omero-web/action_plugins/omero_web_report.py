@@ -142,20 +142,22 @@ class _Host:
             share, label = float(one["milliseconds"]) / slowest, f"{one['milliseconds']:.0f} ms"
             return name, share, label, "part" if is_well else "down", f"{remark}, {one['where']}"
 
-        tls = self.state.get("tls")
-        rows = [row("TLS", tls, not tls["reason"], tls["reason"] or tls["version"])] if tls else []
+        rows, tls = [], self.state.get("tls")
         for one in self.state.get("layers", ()):
             way = " by TLS" if one["tls"] else ""
             rows.append(row(one["layer"], one, one["status"] == 200, f"{one['status'] or one['reason']}{way}"))
+        if tls:
+            rows.append(row("TLS", tls, not tls["reason"], tls["reason"] or tls["version"]))
         return pages.bars(rows)
 
     def _servers(self):
         servers = [
-            f"{one['name']} at {one['server']}, port {one['port']}: {one['reason'] or 'is there'}"
+            f"{one['name']} at {one['server']}, port {one['port']}: "
+            + (one["reason"] or f"answers in {one['milliseconds']:.0f} ms")
             for one in self.state.get("servers", ())
         ]
         store = self.state.get("store")
-        sessions = [f"Redis of the sessions at {store['where']}: {store['reason'] or 'is there'}"] if store else []
+        sessions = [f"Redis of the sessions at {store['where']}: {store['reason'] or 'answers'}"] if store else []
         return pages.listing(servers + sessions)
 
     def _resources(self):
