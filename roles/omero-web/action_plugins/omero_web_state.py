@@ -11,7 +11,7 @@ import shlex
 from pathlib import Path
 from types import SimpleNamespace
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 
 # What pip list takes of the arguments of pip install, which may have credentials that its command line would show.
@@ -73,9 +73,10 @@ class ActionModule(wanted.RoleAction):
         result = super().run(tmp, task_vars)
         try:
             state = self._state(task_vars)
-        except AnsibleConnectionFailure as error:
+        except AnsibleError as error:
+            what = "reached" if isinstance(error, AnsibleConnectionFailure) else "asked"
             reason = " ".join(str(error).split())
-            state = unknown(f"it cannot be reached: {reason}", f"ansible {self.hostname} -m ping -vvv")
+            state = unknown(f"it cannot be {what}: {reason}", f"ansible {self.hostname} -b -m ping -vvv")
         if "summary" not in state:
             title = self.constants["_omero_web_title"]
             found = [f"  unknown    {one['what']}" for one in state["findings"]]
@@ -95,7 +96,7 @@ class ActionModule(wanted.RoleAction):
         known = {**task_vars, "__omero_web_site": checked}
         look = self._execute_module("omero_web_info", module_args=checked["look"], task_vars=known)
         if look.get("failed"):
-            return {**state, "drift": [look["msg"]]}
+            return {**state, "drift": [f"cannot be told: {' '.join(look['msg'].split())}"]}
         known.update(__omero_web_host=look, ansible_facts={**task_vars["ansible_facts"], **look["ansible_facts"]})
         planned = self._action("omero_web_plan", {"look": look, "archive_version": ""}, known)
         drift = [planned["msg"]] if planned.get("failed") else planned["says"]
