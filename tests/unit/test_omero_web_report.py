@@ -179,18 +179,41 @@ def test_a_host_that_is_slow_beyond_measure_leaves_room_for_the_others():
         assert f'<rect class="part" width="{width}"' in page
 
 
-def test_command_that_does_not_tell():
-    assert state.state_in('{"summary": ["a"], "verdict": "ok"}')["verdict"] == "ok"
-    assert state.state_in('a lecture\r\n{"summary": ["a"], "verdict": "ok"}\r\nclosed')["verdict"] == "ok"
-    for output, complaint, reason in (
+def test_report_is_written_through_no_link(tmp_path):
+    others = tmp_path / "others"
+    others.write_text("theirs")
+    for name in "status.html", "status.html.new":
+        (tmp_path / name).symlink_to(others)
+    report.write(tmp_path / "status.html", "é")
+    assert (others.read_text(), (tmp_path / "status.html").read_text(encoding="utf-8")) == ("theirs", "é")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["others", "status.html"]
+
+
+TOLD = {"summary": ["a"], "verdict": "ok", "release": "5.33.2"}
+
+
+def test_command_that_tells():
+    for output in json.dumps(TOLD), f"a lecture\r\n{json.dumps(TOLD)}\r\nclosed":
+        assert state.state_in(output) == TOLD
+    # Only the controller knows these.
+    assert state.state_in(json.dumps({**TOLD, "drift": ["x"], "newer": "x"})) == TOLD
+
+
+@pytest.mark.parametrize(
+    "output, complaint, reason",
+    [
         ("", "sh: 1: omero-web: not found\n", "sh: 1: omero-web: not found"),
         ("usage: {status}", "", "usage: {status}"),
-        ('{"findings": []}', "", '{"findings": []}'),
+        ("[]", "", "[]"),
         ("", "", "it says nothing"),
-    ):
-        found = state.state_in(output, complaint)
-        assert found["verdict"] == "unknown"
-        assert found["findings"][0]["what"] == f"its command does not tell its state ({reason})"
+        *((json.dumps({**TOLD, **one}), "", json.dumps({**TOLD, **one})) for one in ({"verdict": "x"}, {"summary": 7})),
+        *((json.dumps({"verdict": one}), "", json.dumps({"verdict": one})) for one in ("ok", [], None)),
+    ],
+)
+def test_command_that_does_not_tell(output, complaint, reason):
+    found = state.state_in(output, complaint)
+    assert found["verdict"] == "unknown"
+    assert found["findings"][0]["what"] == f"its command does not tell its state ({reason})"
 
 
 def test_arguments_of_pip_as_its_variables():

@@ -65,6 +65,15 @@ def headline(verdicts):
     return f"Of {len(verdicts)} sites, {', '.join(words[:-1])} and {words[-1]}."
 
 
+def write(path, content):
+    """Write a file as a whole; where others may write, too, they could have put a link in its place."""
+    new = path.with_name(path.name + ".new")
+    new.unlink(missing_ok=True)
+    with new.open("x", encoding="utf-8") as file:
+        file.write(content)
+    os.replace(new, path)
+
+
 def moment_of(text):
     """Return a time as people read it."""
     return str(text).replace("T", " ").replace("+00:00", " UTC")
@@ -214,9 +223,7 @@ class ActionModule(ActionBase):
         as_json = json.dumps(data, indent=4, sort_keys=True) + "\n"
         try:
             for target, content in ((path, page), (path.with_suffix(".json"), as_json)):
-                new = target.with_name(target.name + ".new")
-                new.write_text(content, encoding="utf-8")
-                os.replace(new, target)
+                write(target, content)
         except OSError as error:
             return {**result, "failed": True, "msg": f"The report cannot be written to {path}: {error.strerror}."}
         # As ansible.builtin.debug shows what it has to say.

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.utils.unsafe_proxy import wrap_var
 
 # What pip list takes of the arguments of pip install, which may have credentials that its command line would show.
 PIP_OPTION = re.compile(
@@ -21,17 +22,20 @@ PIP_OPTION = re.compile(
 LETTERS = {"-i": "index-url", "-f": "find-links"}
 
 wanted = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_wanted.py"))))
-unknown = runpy.run_path(str(Path(__file__).with_name("omero_web_report.py")))["unknown"]
+report = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_report.py"))))
+unknown = report.unknown
 
 
 def state_in(output, complaint=""):
     """Return what the command of a host says of its state; a host without one, or with an older one, says none.
 
-    The terminal that it may have been run in has everything in one stream.
+    A terminal that it may have been run in has all in one stream. A host has no say in what is found out here.
     """
     try:
         state, _ = json.JSONDecoder().raw_decode(output[output.index("{") :])
-        return {**state, "summary": [str(line) for line in state["summary"]]}
+        report.VERDICTS.index(state["verdict"])
+        told = {key: value for key, value in state.items() if key not in ("drift", "newer")}
+        return {**told, "release": str(state["release"]), "summary": [str(line) for line in state["summary"]]}
     except (KeyError, TypeError, ValueError):
         reason = " ".join((output or complaint).split())[:200]
         return unknown(f"its command does not tell its state ({reason or 'it says nothing'})", "run site.yml")
@@ -130,4 +134,5 @@ class ActionModule(wanted.RoleAction):
             templar=self._templar,
             shared_loader_obj=self._shared_loader_obj,
         )
-        return action.run(task_vars=task_vars)
+        # As what is registered: no template is ever made of it.
+        return wrap_var(action.run(task_vars=task_vars))
