@@ -47,6 +47,23 @@ def host_and_port(address):
     return host.strip("[]"), int(port)
 
 
+def tls_over(connection, name, ciphers=()):
+    """Speak TLS on a connection with whomever it is to, whatever certificate they have.
+
+    ciphers are choices of them, of which the first is taken that this OpenSSL understands.
+    """
+    context = ssl.SSLContext(getattr(ssl, "PROTOCOL_TLS_CLIENT", ssl.PROTOCOL_SSLv23))
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    for choice in ciphers:
+        try:
+            context.set_ciphers(choice)
+            break
+        except ssl.SSLError:
+            pass
+    return context.wrap_socket(connection, server_hostname=name)
+
+
 class _Connection(HTTPConnection):
     """A connection to a place, whatever name the request has for it, that ends when its time is up.
 
@@ -85,10 +102,7 @@ class _Connection(HTTPConnection):
         self.handle = socket.fromfd(self.sock.fileno(), self.sock.family, self.sock.type)
         if self.place.tls:
             # The host asks itself, by a number that no certificate is for.
-            context = ssl.SSLContext(getattr(ssl, "PROTOCOL_TLS_CLIENT", ssl.PROTOCOL_SSLv23))
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-            self.sock = context.wrap_socket(self.sock, server_hostname=re.sub(r":\d+$", "", self.name))
+            self.sock = tls_over(self.sock, re.sub(r":\d+$", "", self.name))
 
 
 def ask(place, method, path, name, timeout, headers=None, body=None):

@@ -6,15 +6,20 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import calendar
-import json
 import os
 import re
-import socket
 import time
 from collections import namedtuple
 
 from ansible.module_utils.omero_secrets import masked, public_text
 from ansible.module_utils.omero_web_diff import CONFIG, properties_of
+from ansible.module_utils.omero_web_greetings import (
+    connected,
+    reach_servers,
+    reach_store,
+    servers_in,
+    store_in,
+)
 from ansible.module_utils.omero_web_history import CUT_OFF, changes
 from ansible.module_utils.omero_web_host import (
     ACTIVATED,
@@ -25,7 +30,7 @@ from ansible.module_utils.omero_web_host import (
     read_json,
     remove_file,
 )
-from ansible.module_utils.omero_web_http import LOGIN_PAGE, Place, get_once, host_and_port, place_of
+from ansible.module_utils.omero_web_http import LOGIN_PAGE, Place, get_once, host_and_port, place_of, tls_over
 from ansible.module_utils.omero_web_logs import CONTROL, Journal, LogFile
 from ansible.module_utils.omero_web_look import HIERARCHIES, look_at_generations, processes, sleeps
 from ansible.module_utils.omero_web_nginx import NGINX_SERVICE, Nginx
@@ -36,7 +41,7 @@ LEVELS = (OK, ATTENTION, DOWN)
 
 # In seconds.
 ANSWER_TIMEOUT = 5
-SERVER_TIMEOUT = 2
+COMMAND_TIMEOUT = 2
 A_DAY = 24 * 3600
 # What a generation takes on disk, and what a log and sessions want meanwhile.
 LEAST_FREE_MB = 256
@@ -55,6 +60,8 @@ OWN_WORDS = re.compile(r"^[\d/:., -]+|\[[\d :+-]{19,}\]|\[\d+\]|\(proc\.\d+\)|\d
 NUMBERS = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\d+")
 IS_TIMEOUT = re.compile(r"WORKER TIMEOUT")
 IS_KILLED = re.compile(r"was sent SIGKILL|oom-kill|out of memory", re.IGNORECASE)
+# A name of a site, not what nginx has for "any", nor a pattern.
+IS_NAME = re.compile(r"[a-z0-9][a-z0-9.:-]*$")
 
 Finding = namedtuple("Finding", "level what remedy")
 
@@ -94,9 +101,12 @@ def measure(host, commands, systemd, settings):
         "is_enabled": look["units"].get(name + ".target", {}).get("enabled") == "enabled",
         "workers": workers(group),
         "nginx": {"is_wanted": has_nginx, "complaint": complaint_of_nginx(host, systemd) if has_nginx else ""},
+        "tls": handshake(manifest) if is_asked and has_nginx else {},
         "layers": layers(manifest, has_nginx) if is_asked else [],
-        "servers": [reach(*server) for server in servers_in(properties)] if number else [],
+        "servers": reach_servers(servers_in(properties)) if number else [],
+        "store": reach_store(*store_in(properties)),
         "certificate": certificate(commands, live),
+        "is_clock_set": is_clock_set(host, commands),
         "disks": [disk(path) for path in (basedir, os.path.join(basedir, "var"), "/var/log/nginx")
                   if os.path.isdir(path)],
         "read_only": look["read_only"],
@@ -196,37 +206,64 @@ def asked(layer, place, path, name):
     return known, answer.body
 
 
-def servers_in(properties):
-    """Return the OMERO.servers that users can choose, as (host, port, name)."""
+def handshake(manifest):
+    """Return by which TLS nginx answers, in what time, and why it does not if so; nothing without TLS."""
+    place = place_of(manifest["url"])[0]
+    if not place.tls:
+        return {}
+    version, reason, began = "", "", time.time()
     try:
-        listed = json.loads(properties.get("omero.web.server_list") or '[["localhost", 4064, "omero"]]')
-        return [(str(host), int(port), str(name)) for host, port, name in listed]
-    except (TypeError, ValueError):
-        return []
-
-
-def reach(server, port, name):
-    """Tell whether a server takes connections. Whether it is one of OMERO's, only a login tells."""
-    found = re.match(r"\w+://(\[[^\]]+\]|[^/:]+)", server)
-    reason = ""
-    try:
-        socket.create_connection((found.group(1).strip("[]") if found else server, port), SERVER_TIMEOUT).close()
-    except EnvironmentError as error:
+        connection = tls_over(connected(place.address), re.sub(r":\d+$", "", manifest["host"]))
+        version = connection.version()
+        connection.close()
+    except (EnvironmentError, ValueError) as error:
         reason = getattr(error, "strerror", "") or str(error)
-    return {"server": server, "port": port, "name": name, "reason": reason}
+    return {"where": "%s:%d" % place.address, "version": version, "reason": reason,
+            "milliseconds": int((time.time() - began) * 1000)}
 
 
 def certificate(commands, live):
-    """Return the path of the site's certificate, and the time at which it ends; neither without TLS."""
-    found = re.search(br"(?m)^\s*ssl_certificate (\S+);", read(live, "nginx.conf") or b"")
+    """Return the path of the site's certificate, when it ends, and the names of the site that it is not for.
+
+    Without TLS, nothing.
+    """
+    site = (read(live, "nginx.conf") or b"").decode("utf-8", "replace")
+    found = re.search(r"(?m)^\s*ssl_certificate (\S+);", site)
     if not found:
         return {}
-    path = found.group(1).decode("utf-8")
-    done = commands.run("openssl", "x509", "-noout", "-enddate", "-in", path)
-    ends = re.search(r"notAfter=(\w{3} +\d+ [\d:]+ \d{4}) GMT", done.output)
+    shown = commands.run("openssl", "x509", "-noout", "-text", "-in", found.group(1), seconds=COMMAND_TIMEOUT).output
+    ends = re.search(r"Not After *: (\w{3} +\d+ [\d:]+ \d{4}) GMT", shown)
     if not ends:
-        return {"path": path}
-    return {"path": path, "ends": calendar.timegm(time.strptime(ends.group(1), "%b %d %H:%M:%S %Y"))}
+        return {"path": found.group(1)}
+    covered = re.search(r"Subject Alternative Name:.*\n *(.*)", shown)
+    names = re.findall(r"(?:dns|ip address):([^\s,]+)", covered.group(1).lower()) if covered else []
+    return {
+        "path": found.group(1),
+        "ends": calendar.timegm(time.strptime(ends.group(1), "%b %d %H:%M:%S %Y")),
+        "not_for": [name for name in names_of_site(site) if not is_covered(name, names)],
+    }
+
+
+def names_of_site(site):
+    """Return the names by which nginx has a site, in their order, without patterns and the host's own ($hostname)."""
+    names = [name for found in re.findall(r"(?m)^\s*server_name ([^;]*);", site) for name in found.lower().split()]
+    return sorted(set(name for name in names if IS_NAME.match(name)), key=names.index)
+
+
+def is_covered(name, names):
+    """Tell whether a certificate with these names is for this one, as browsers have it."""
+    return name in names or "*." + name.partition(".")[2] in names
+
+
+def is_clock_set(host, commands):
+    """Tell whether the clock is set by others, as systemd has it; None where it does not say, or is not to say.
+
+    A container has the clock of its host.
+    """
+    if os.path.exists(host.path("/run/systemd/container")):
+        return None
+    shown = commands.run("timedatectl", "show", "--property=NTPSynchronized", seconds=COMMAND_TIMEOUT).output
+    return {"NTPSynchronized=yes": True, "NTPSynchronized=no": False}.get(shown.strip())
 
 
 def disk(path):
@@ -341,6 +378,10 @@ def of_nginx(found):
         yield Finding(DOWN, "nginx is %s%s" % (state, why), mend if complaint else "systemctl start nginx")
     elif complaint:
         yield Finding(ATTENTION, "nginx would not start again: %s" % complaint, "mend it until nginx -t is content")
+    elif found["tls"].get("reason"):
+        where = found["tls"]["where"]
+        yield Finding(DOWN, "nginx does not speak TLS at %s (%s)" % (where, found["tls"]["reason"]),
+                      "nginx -T shows its configuration; openssl s_client -connect %s tells more" % where)
     elif found["layers"] and page["status"] != 200 and layer(found, "OMERO.web")["status"] == 200:
         yield Finding(DOWN, "nginx answers %s, where OMERO.web answers 200" % (page["status"] or page["reason"]),
                       "%s logs has the reason; nginx -T shows its configuration" % found["name"])
@@ -357,14 +398,38 @@ def of_servers(found):
     lost = [one for one in found["servers"] if one["reason"]]
     for one in lost:
         level = DOWN if len(lost) == len(found["servers"]) else ATTENTION
-        yield Finding(level, "OMERO.server %s at %s, port %d, cannot be reached (%s): nobody can log in there" % (
-            one["name"], one["server"], one["port"], one["reason"]), "start it, or open the way to it")
+        where = "%s, port %d" % (one["server"], one["port"])
+        if one["is_another"]:
+            yield Finding(level, "what listens at %s, is no OMERO.server (%s): nobody can log in at %s" % (
+                where, one["reason"], one["name"]), "name its port in omero_web_servers (4064 by TLS), run site.yml")
+        else:
+            yield Finding(level, "OMERO.server %s at %s, cannot be reached (%s): nobody can log in there" % (
+                one["name"], where, one["reason"]), "start it, or open the way to it")
+
+
+def of_store(found):
+    store = found["store"]
+    if store.get("reason"):
+        is_own = store["where"].startswith("/run/%s-redis/" % found["name"])
+        yield Finding(DOWN, "the Redis of the sessions at %s cannot be used (%s): nobody stays logged in" % (
+            store["where"], store["reason"]),
+            "systemctl start %s-redis.service" % found["name"] if is_own else "start it, or open the way to it")
+
+
+def of_clock(found):
+    if found["is_clock_set"] is False:
+        yield Finding(ATTENTION, "the clock is not synchronised: sessions and certificates end by the wrong time",
+                      "timedatectl set-ntp true, which wants chrony or systemd-timesyncd")
 
 
 def of_certificate(found):
     ends = found["certificate"].get("ends")
     if ends is None:
         return
+    for name in found["certificate"]["not_for"]:
+        path = found["certificate"]["path"]
+        yield Finding(ATTENTION, "the certificate is not for %s: browsers refuse the site there" % name,
+                      "get one for it; openssl x509 -noout -text -in %s shows what it is for" % path)
     days = (ends - found["time"]) / A_DAY
     mend = "renew %s, then systemctl reload nginx" % found["certificate"]["path"]
     if days < 0:
@@ -425,7 +490,8 @@ def count_of(found, pattern):
     return sum(one["count"] for one in found["errors"] if pattern.search(one["text"]))
 
 
-RULES = (of_generation, of_unit, of_nginx, of_servers, of_certificate, of_disks, of_files, of_change, of_errors)
+RULES = (of_generation, of_unit, of_nginx, of_servers, of_store, of_certificate, of_clock, of_disks, of_files,
+         of_change, of_errors)
 
 
 # --- how people are told ----------------------------------------------------------------------------------------------
@@ -434,6 +500,10 @@ RULES = (of_generation, of_unit, of_nginx, of_servers, of_certificate, of_disks,
 def exit_code_of(status):
     """Return 0, 1 or 2 for ok, attention and down, as monitoring has it."""
     return LEVELS.index(status["verdict"])
+
+
+def answer_of(server):
+    return server["reason"] or u"answers in %d ms" % server["milliseconds"]
 
 
 def lines_of(status):
@@ -455,8 +525,15 @@ def lines_of(status):
         what = one["status"] or one["reason"]
         way = u"%s%s" % (one["where"], u" by TLS" if one["tls"] else u"")
         lines.append(u"  %-9s  %s in %d ms, %s" % (one["layer"], what, one["milliseconds"], way))
+    tls = status["tls"]
+    if tls:
+        lines.append(u"  TLS        %s in %d ms, %s" % (
+            tls["version"] or tls["reason"], tls["milliseconds"], tls["where"]))
     lines += [u"  server     %s at %s, port %d, %s" % (
-        one["name"], one["server"], one["port"], one["reason"] or u"takes connections") for one in status["servers"]]
+        one["name"], one["server"], one["port"], answer_of(one)) for one in status["servers"]]
+    store = status["store"]
+    if store:
+        lines.append(u"  sessions   Redis at %s, %s" % (store["where"], store["reason"] or u"answers"))
     memory = status["workers"]
     lines.append(u"  memory     %d MiB in %d processes" % (memory["pss_mb"], memory["processes"]))
     lines += [u"  free       %d MiB in %s" % (disk["free_mb"], disk["path"]) for disk in status["disks"][:1]]

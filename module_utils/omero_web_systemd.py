@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections import namedtuple
 
-from ansible.module_utils.common.text.converters import to_native
+from ansible.module_utils.common.text.converters import to_bytes, to_native
 from ansible.module_utils.omero_web_host import Problem
 
 Done = namedtuple("Done", "code output errors")
@@ -29,19 +29,22 @@ class Commands(object):
     def run(self, *command, **options):
         """Run a command to its end, within so many seconds if `seconds` says how many.
 
+        `input` is what it reads, and `environment` what it has beside the environment of this process.
         With `quiet`, nothing that it prints is read: of one that runs as the service user, others of that user could
         keep the output open, or let it grow, for as long as they like.
         """
         seconds = options.get("seconds")
         words = (["timeout", "--kill-after=10", str(seconds)] if seconds else []) + list(command)
-        environment = dict(os.environ, LC_ALL="C", LANGUAGE="C", PATH=PATH)
+        environment = dict(os.environ, LC_ALL="C", LANGUAGE="C", PATH=PATH, **options.get("environment", {}))
         output = open(os.devnull, "wb") if options.get("quiet") else subprocess.PIPE
+        read = options.get("input")
+        source = open(os.devnull, "rb") if read is None else subprocess.PIPE
         try:
-            process = subprocess.Popen(words, stdin=open(os.devnull, "rb"), stdout=output, stderr=output,
-                                       close_fds=True, cwd="/", env=environment)
+            process = subprocess.Popen(words, stdin=source, stdout=output, stderr=output, close_fds=True, cwd="/",
+                                       env=environment)
         except OSError as error:
             return Done(NO_SUCH_COMMAND, "", "%s: %s" % (words[0], error.strerror))
-        output, errors = process.communicate()
+        output, errors = process.communicate(None if read is None else to_bytes(read))
         return Done(process.returncode, to_native(output or ""), to_native(errors or ""))
 
     def must(self, *command, **options):

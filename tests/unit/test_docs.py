@@ -48,6 +48,12 @@ def test_apps_are_those_that_are_tested():
     assert [app for app in shown if app not in tested] == []
 
 
+@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))], ids=lambda path: path.name)
+def test_files_that_a_page_shows_or_leads_to_are_there(path):
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text())
+    assert [target for target in targets if not (path.parent / target).is_file()] == []
+
+
 def test_continuous_integration_runs_every_scenario():
     jobs = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())["jobs"]
     scenarios = {path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")}

@@ -1,6 +1,7 @@
 """The state of a site: the verdict and the causes that follow from what is measured, and how some of that is."""
 
 import json
+import subprocess
 import time
 
 import pytest
@@ -11,16 +12,24 @@ from ansible.module_utils.omero_web_status import (
     exit_code_of,
     kind_of,
     lines_of,
-    reach,
     secrets_in,
-    servers_in,
     status_of,
 )
+from ansible.module_utils.omero_web_systemd import Commands, Done
 
 NOW = 1795724460
 PAGE = {"path": "/webclient/login/", "status": 200, "reason": "OK", "generation": 7, "milliseconds": 12}
 BY = "ansible-playbook, by ann on controller"
 UNIT = "omero-web@7.service"
+SERVER = {
+    "server": "omero.example.org",
+    "port": 4064,
+    "name": "omero",
+    "reason": "",
+    "is_another": False,
+    "milliseconds": 8,
+}
+TLS = {"where": "127.0.0.1:443", "version": "TLSv1.3", "reason": "", "milliseconds": 5}
 
 
 def layer(name, where="127.0.0.1:80", tls=False, **differences):
@@ -48,8 +57,11 @@ def measured(**differences):
         "workers": {"processes": 6, "pss_mb": 300},
         "nginx": {"is_wanted": True, "complaint": ""},
         "layers": layers(),
-        "servers": [{"server": "omero.example.org", "port": 4064, "name": "omero", "reason": ""}],
+        "servers": [SERVER],
+        "store": {},
+        "tls": {},
         "certificate": certificate(90),
+        "is_clock_set": None,
         "disks": [{"path": "/opt/omero/web", "free_mb": 9000, "free_inodes": 100000}],
         "read_only": False,
         "astray": [],
@@ -90,10 +102,9 @@ def units(**differences):
 
 
 def certificate(days):
-    return {"path": "/etc/nginx/omero-web.pem", "ends": NOW + days * 86400}
+    return {"path": "/etc/nginx/omero-web.pem", "ends": NOW + days * 86400, "not_for": []}
 
 
-SERVER = measured()["servers"][0]
 CASES = [
     ("down", "no generation of omero-web is live", {"generation": 0, "leads_to": "", "layers": [], "good": []}),
     ("down", "current leads to generations/9, where no generation is", {"generation": 0, "leads_to": "generations/9"}),
@@ -150,6 +161,31 @@ CASES = [
         "attention",
         "OMERO.server omero at omero.example.org, port 4064, cannot be reached (timed out): nobody can log in there",
         {"servers": [{**SERVER, "reason": "timed out"}, SERVER]},
+    ),
+    (
+        "attention",
+        "what listens at omero.example.org, port 4064, is no OMERO.server (it is silent): nobody can log in at omero",
+        {"servers": [{**SERVER, "reason": "it is silent", "is_another": True}, SERVER]},
+    ),
+    (
+        "down",
+        "the Redis of the sessions at /run/omero-web-redis/redis.sock cannot be used (gone): nobody stays logged in",
+        {"store": {"where": "/run/omero-web-redis/redis.sock", "reason": "gone"}},
+    ),
+    (
+        "down",
+        "nginx does not speak TLS at 127.0.0.1:443 (no)",
+        {"tls": {**TLS, "reason": "no"}, "layers": layers(200, 0)},
+    ),
+    (
+        "attention",
+        "the clock is not synchronised: sessions and certificates end by the wrong time",
+        {"is_clock_set": False},
+    ),
+    (
+        "attention",
+        "the certificate is not for b.org: browsers refuse the site there",
+        {"certificate": {**certificate(90), "not_for": ["b.org"]}},
     ),
     ("down", "the certificate ended 2 days ago: browsers refuse the site", {"certificate": certificate(-2)}),
     ("attention", "the certificate ends in 3 days", {"certificate": certificate(3)}),
@@ -216,7 +252,7 @@ def test_site_in_order():
         "  OMERO.web  200 in 12 ms, 127.0.0.1:4080",
         "  nginx      200 in 12 ms, 127.0.0.1:80",
         "  files      200 in 12 ms, 127.0.0.1:80",
-        "  server     omero at omero.example.org, port 4064, takes connections",
+        "  server     omero at omero.example.org, port 4064, answers in 8 ms",
         "  memory     300 MiB in 6 processes",
         "  free       9000 MiB in /opt/omero/web",
         "  error      2 x nginx: no such file",
@@ -261,16 +297,81 @@ def test_secrets_that_no_error_shows():
     assert "200" not in found
 
 
-def test_servers_of_a_configuration():
-    assert servers_in({}) == [("localhost", 4064, "omero")]
-    assert servers_in({"omero.web.server_list": '[["a", 4064, "one"], ["wss://b/ws", "443", "two"]]'}) == [
-        ("a", 4064, "one"),
-        ("wss://b/ws", 443, "two"),
-    ]
-    for strange in "[", "[7]", '[["a"]]':
-        assert servers_in({"omero.web.server_list": strange}) == []
+def test_what_else_is_told_where_there_is_more():
+    lines = lines_of(status_of(measured(tls=TLS, store={"where": "10.0.0.1:6379", "reason": ""}, is_clock_set=True)))
+    assert lines[0] == "OMERO.web on web-1: ok"
+    assert "  TLS        TLSv1.3 in 5 ms, 127.0.0.1:443" in lines
+    assert "  sessions   Redis at 10.0.0.1:6379, answers" in lines
 
 
-def test_server_that_cannot_be_reached():
-    assert reach("127.0.0.1", 9, "one")["reason"] == "Connection refused"
-    assert reach("ws://127.0.0.1/ws", 9, "one")["reason"] == "Connection refused"
+def test_what_starts_a_redis_again():
+    for where, remedy in (
+        ("/run/omero-web-redis/redis.sock", "systemctl start omero-web-redis.service"),
+        ("10.0.0.1:6379", "start it, or open the way to it"),
+    ):
+        status = status_of(measured(store={"where": where, "reason": "gone"}))
+        assert [one["remedy"] for one in status["findings"]] == [remedy]
+
+
+SITE = """
+server {
+    server_name A.org b.org *.c.org ~^d _;
+    ssl_certificate %s;
+}
+server {
+    server_name $hostname a.org;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "covered, not_for",
+    [
+        ("DNS:a.org,DNS:B.org", []),
+        ("DNS:*.org", []),
+        ("DNS:a.org,IP:192.0.2.7", ["b.org"]),
+        ("DNS:*.a.org,DNS:*", ["a.org", "b.org"]),
+    ],
+)
+def test_names_that_a_certificate_is_not_for(tmp_path, covered, not_for):
+    pem = tmp_path / "own.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
+        + ["-subj", "/CN=a.org", "-addext", f"subjectAltName={covered}", "-keyout", pem.with_name("key"), "-out", pem],
+        check=True,
+        capture_output=True,
+    )
+    (tmp_path / "nginx.conf").write_text(SITE % pem)
+    found = omero_web_status.certificate(Commands(), str(tmp_path))
+    assert found["path"] == str(pem)
+    assert 29.9 < (found["ends"] - time.time()) / 86400 <= 30
+    assert found["not_for"] == not_for
+    pem.write_text("nonsense")
+    assert omero_web_status.certificate(Commands(), str(tmp_path)) == {"path": str(pem)}
+    (tmp_path / "nginx.conf").write_text("server {}")
+    assert omero_web_status.certificate(Commands(), str(tmp_path)) == {}
+
+
+class Systemd:
+    """A host whose systemd says this of its clock."""
+
+    def __init__(self, root, says):
+        self.root, self.says = root, says
+
+    def path(self, path):
+        return f"{self.root}{path}"
+
+    def run(self, *command, **_):
+        assert command[0] == "timedatectl"
+        return Done(0 if self.says else 1, self.says, "")
+
+
+@pytest.mark.parametrize(
+    "says, is_set", [("NTPSynchronized=yes\n", True), ("NTPSynchronized=no\n", False), ("", None), ("NTP=x", None)]
+)
+def test_clock(tmp_path, says, is_set):
+    host = Systemd(tmp_path, says)
+    assert omero_web_status.is_clock_set(host, host) is is_set
+    (tmp_path / "run/systemd").mkdir(parents=True)
+    (tmp_path / "run/systemd/container").write_text("systemd-nspawn")
+    assert omero_web_status.is_clock_set(host, host) is None

@@ -111,6 +111,7 @@ CONSTRAINTS = {
         ("omero_web_ice_wheel_checksum", "omero_web_archive_checksum"),
         like(r"(sha256:[0-9a-fA-F]{64})?", "sha256: and 64 hexadecimal digits, or empty"),
     ),
+    "omero_web_status_report": like(r"(.*[^/]\.html)?", "a path that ends in .html, or empty"),
     "omero_web_notify_url": like(r"(https?://[^\s/]+\S*)?", "a URL, as https://chat.example.org/hooks/…, or empty"),
     "omero_web_redis_url": like(
         r"(rediss?://([^\s/@]*@)?([\w.-]+|\[[\da-fA-F:]+\])(:\d+)?(/\d*)?(\?\S*)?|unix://([^\s/@]*@)?/\S+)?",
