@@ -33,7 +33,13 @@ def blocks():
                     yield pytest.param(own, id=f"{path.name}:{name}")
 
 
-@pytest.mark.parametrize("variables", list(blocks()))
+def given_on_command_lines():
+    for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]:
+        for name, value in re.findall(r"-e (omero_web_\w+)=([^\s`]+)", path.read_text()):
+            yield pytest.param({name: value}, id=f"{path.name}:{name}={value}")
+
+
+@pytest.mark.parametrize("variables", [*blocks(), *given_on_command_lines()])
 def test_variables_are_right(variables):
     assert list(arguments.problems_of_names(variables, SPEC)) == []
     assert [p for name, value in variables.items() for p in arguments.problems_of_value(name, value, SPEC[name])] == []

@@ -68,6 +68,7 @@ def test_constraints_are_on_variables_that_exist():
     "name, value",
     [
         ("omero_web_release", "5.34.0rc1"),
+        ("omero_web_status_report", "/srv/my reports/status.html"),
         ("omero_web_ice_wheel_checksum", "sha256:" + 64 * "a"),
         ("omero_web_packages", ["omero-figure==8.0.1"]),
         ("omero_web_release", "5.4"),
@@ -241,6 +242,8 @@ def test_what_needs_the_public_user(name, values, is_there):
         ("omero_web_prefix", "/omero/", '"/omero/"', "a path such as /omero, without a slash at its end, or empty"),
         ("omero_web_worker_class", "eventlet", '"eventlet"', "one of sync, gevent"),
         ("omero_web_workers", -1, "-1", "a whole number, 0 or more"),
+        ("omero_web_status_report", "status", '"status"', "a path that ends in .html, or empty"),
+        ("omero_web_status_report", "/srv/.html", '"/srv/.html"', "a path that ends in .html, or empty"),
         ("omero_web_workers", 2.5, "2.5", "a whole number, 0 or more"),
         ("omero_web_workers", True, "true", "a whole number, 0 or more"),
         ("omero_web_workers", "", '""', "a whole number, 0 or more"),
