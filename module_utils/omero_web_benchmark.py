@@ -225,16 +225,20 @@ class Benchmark(object):
             "per_second": round(figures.requests / figures.seconds, 2) if figures.seconds else 0,
             "percentiles": figures.percentiles,
         })
-        if figures.errors and not self.is_over():
+        if figures.errors:
             how = "%g in a second" % rate if rate else "%d at once" % concurrency
-            self.stopped = "%d of %d requests for the %s failed at %s%s%s" % (
-                figures.errors, figures.requests + figures.errors, target.name, how, " by " * bool(kind) + kind,
+            sentence = "%d of %d requests for the %s failed at %s%s" % (
+                figures.errors, figures.requests + figures.errors, target.name, how,
                 " (%s)" % statuses_in_words(load.statuses) if load else "")
+            if kind:
+                # Nobody but the trial is in need.
+                raise Problem(sentence)
+            self.stopped = self.stopped or sentence
 
     # -- kinds of workers
 
     def measure_kind(self, kind, targets):
-        """Measure a kind of workers; one that does not even start is no reason to go without the others."""
+        """Measure a kind of workers; one that fails is no reason to go without the others."""
         trial = TrialOfWorkers(self.params, self.host, self.commands, kind)
         known = {"name": kind["name"], "memory_mb": 0, "problem": ""}
         self.kinds.append(known)

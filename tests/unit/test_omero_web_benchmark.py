@@ -245,12 +245,20 @@ def test_when_it_is_enough(params, reason, seconds, is_wanted, stopped):
 def test_why_it_was_stopped_is_said_once(params):
     one = Benchmark(params, None, Commands())
     one.watch.reason = "the site is slow"
-    one.keep(Target("planes", ["/p"], False, ""), "5 sync workers", 4, 0, (Figures(1, 2, 1, {}), None))
+    assert one.is_over()
+    one.keep(Target("planes", ["/p"], False, ""), "", 4, 0, (Figures(1, 2, 1, {}), None))
     assert one.stopped == "the site is slow"
     one = Benchmark(params, None, Commands())
-    one.keep(Target("planes", ["/p"], False, ""), "5 sync workers", 0, 2.5, (Figures(1, 2, 2, {}), None))
-    assert one.stopped == "2 of 3 requests for the planes failed at 2.5 in a second by 5 sync workers"
+    one.keep(Target("planes", ["/p"], False, ""), "", 0, 2.5, (Figures(1, 2, 2, {}), None))
+    assert one.stopped == "2 of 3 requests for the planes failed at 2.5 in a second"
     assert (one.rows[0]["per_second"], one.rows[0]["tool"]) == (0.5, "ab")
+
+
+def test_workers_that_fail_are_no_reason_to_go_without_others(params):
+    one = Benchmark(params, None, Commands())
+    with pytest.raises(Problem, match="2 of 3 requests for the planes failed at 4 at once"):
+        one.keep(Target("planes", ["/p"], False, ""), "5 sync workers", 4, 0, (Figures(1, 2, 1, {}), None))
+    assert (one.stopped, len(one.rows)) == ("", 1)
 
 
 def test_all_kinds_of_workers_are_asked_at_the_same_rate(params):

@@ -39,7 +39,8 @@ def measured(**best):
 
 
 def kind(name, memory_mb=100, problem="", is_current=False):
-    return {"name": name, "memory_mb": memory_mb, "problem": problem, "is_current": is_current}
+    known = {"name": name, "memory_mb": memory_mb, "problem": problem, "is_current": is_current}
+    return {**known, "variables": "omero_web_x: 1"}
 
 
 KINDS = [kind(SYNC, 200, is_current=True), kind(THREADS, 150), kind(GEVENT, 120)]
@@ -74,10 +75,10 @@ def test_that_it_was_stopped_is_said_first():
 def test_advice_to_change_has_its_evidence():
     rows = measured(sync=(100, 40), threads=(100, 60), gevent=(90, 30))
     assert report.advice(a_report(rows, KINDS)) == (
-        f"Take {THREADS}: they serve 22% more than {SYNC}. Requests/s at most: login page 100 ({SYNC}), 100 "
-        f"({THREADS}), 90 ({GEVENT}); planes 40 ({SYNC}), 60 ({THREADS}), 30 ({GEVENT}). Memory: 200 MiB ({SYNC}), "
-        f"150 MiB ({THREADS}), 120 MiB ({GEVENT}). This is of pages that take as long as they do "
-        "now; for many slow downloads, or an OMERO.server that lets users wait, threads and gevent serve more at once."
+        f"Take {THREADS} (omero_web_x: 1): they serve 22% more than {SYNC}. Requests/s at most: login page 100 "
+        f"({SYNC}), 100 ({THREADS}), 90 ({GEVENT}); planes 40 ({SYNC}), 60 ({THREADS}), 30 ({GEVENT}). Memory: 200 MiB "
+        f"({SYNC}), 150 MiB ({THREADS}), 120 MiB ({GEVENT}). This is of pages that take as long as they do now; for "
+        "many slow downloads, or an OMERO.server that lets users wait, threads and gevent serve more at once."
     )
 
 
@@ -90,8 +91,8 @@ def test_advice_to_keep_what_is_as_good(threads):
 def test_advice_says_how_little_it_rests_on():
     rows = [{**one, "seconds": 0.5} for one in measured(sync=(100, 40), threads=(200, 80))]
     assert (
-        f"Take {THREADS}: they serve 100% more than {SYNC}. It rests on steps of 0.50 s; omero_web_benchmark_requests "
-        "makes them longer."
+        f"Take {THREADS} (omero_web_x: 1): they serve 100% more than {SYNC}. It rests on steps of 0.50 s; "
+        "omero_web_benchmark_requests makes them longer."
     ) in report.advice(a_report(rows, KINDS[:2]))
 
 
@@ -101,7 +102,7 @@ def test_no_advice_of_what_was_not_measured_to_its_end():
     assert report.advice(a_report(rows, [KINDS[0], {**KINDS[2], "problem": "it did not start"}])) == none
     assert report.advice(a_report(rows[:-1], [KINDS[0], KINDS[2]])) == none
     assert report.advice(a_report([*rows[:-1], {**rows[-1], "errors": 1}], [KINDS[0], KINDS[2]])) == none
-    assert report.advice(a_report(rows, [KINDS[0], KINDS[2]])).startswith(f"Take {GEVENT}")
+    assert report.advice(a_report(rows, [KINDS[0], KINDS[2]])).startswith(f"Take {GEVENT} (")
     assert report.advice(a_report()) == ""
 
 
@@ -191,6 +192,8 @@ def test_kinds_of_workers_are_what_the_role_would_deploy():
     assert [(one["needs"], one["packages"]) for one in (sync, threads)] == [("", []), ("", [])]
     assert (gevent["needs"], gevent["packages"]) == ("gevent", ["gevent==26.9.0"])
     assert [one["workers"] for one in (sync, threads, gevent)] == [5, 3, 5]
+    variables = "omero_web_worker_class: sync, omero_web_workers: 3, omero_web_threads: 10"
+    assert action.variables_of(threads["settings"]) == variables
 
 
 def test_kinds_of_workers_do_not_have_what_the_site_has_of_another_kind():

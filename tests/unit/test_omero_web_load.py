@@ -7,6 +7,8 @@ __metaclass__ = type
 
 import os
 import socket
+import ssl
+import subprocess
 import threading
 import time
 
@@ -139,6 +141,21 @@ def test_a_request_by_a_unix_socket(tmp_path):
     server = Server(listener, path)
     assert Asker(server.place, HOST, {}).ask("/") == 200
     assert server.asked
+
+
+def test_a_request_by_tls_whoever_the_certificate_is_for(tmp_path):
+    path = str(tmp_path / "self-signed.pem")
+    with open(os.devnull, "w") as nothing:
+        subprocess.check_call(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=other",
+                               "-keyout", path, "-out", path], stdout=nothing, stderr=nothing)
+    context = ssl.SSLContext(getattr(ssl, "PROTOCOL_TLS_SERVER", ssl.PROTOCOL_SSLv23))
+    context.load_cert_chain(path)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(5)
+    address = listener.getsockname()
+    server = Server(context.wrap_socket(listener, server_side=True), address)
+    assert Asker(server.place._replace(tls=True), HOST, {}).ask("/") == 200
 
 
 def test_no_answer(server):

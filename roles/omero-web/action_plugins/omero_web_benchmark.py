@@ -84,6 +84,12 @@ def name_of_kind(settings):
     return f"{name} of {threads} threads" if worker_class == "sync" and int(threads) > 1 else name
 
 
+def variables_of(settings):
+    """Return the variables by which the role deploys a kind of workers, as people write them."""
+    names = ("worker_class", "workers", "threads")
+    return ", ".join(f"omero_web_{name}: {settings[f'omero.web.wsgi_{name}']}" for name in names)
+
+
 def kind_of(site, constants, kind, cores, python):
     """Return a kind of workers as the module takes it, with what else the release may need for it."""
     settings = workers_of(site, kind, cores)
@@ -182,7 +188,7 @@ class ActionModule(wanted.RoleAction):
     def _written(self, site, compared):
         """Write the report, and return what it says."""
         now = time.localtime()
-        report = self._report(site, compared, time.strftime("%Y-%m-%d %H:%M", now))
+        report = self._report(site, compared, time.strftime("%Y-%m-%d %H:%M %Z", now))
         start = self.directory / f"{self.hostname}-{time.strftime('%Y%m%d-%H%M%S', now)}"
         files = {"json": json.dumps(report, indent=4), "csv": written.as_csv(report), "html": written.as_page(report)}
         paths = [start.with_name(f"{start.name}.{ending}") for ending in files]
@@ -192,7 +198,11 @@ class ActionModule(wanted.RoleAction):
 
     def _report(self, site, compared, when):
         current = name_of_kind({**workers_of(self.checked, {}, self.look["cores"]), **self._live_workers()})
-        kinds = [{**kind, "is_current": kind["name"] == current} for kind in compared.get("kinds", [])]
+        variables = {kind["name"]: variables_of(kind["settings"]) for kind in self._kinds()}
+        kinds = [
+            {**kind, "is_current": kind["name"] == current, "variables": variables[kind["name"]]}
+            for kind in compared.get("kinds", [])
+        ]
         report = {
             "host": self.hostname,
             "title": self.constants["_omero_web_title"],

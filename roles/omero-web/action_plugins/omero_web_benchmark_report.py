@@ -117,7 +117,8 @@ def advice(report):
     if winner == current or ratio < NOISE:
         verdict = f"Keep {current}: no other kind of workers serves {NOISE - 1:.0%} more; two runs differ by as much."
     else:
-        verdict = f"Take {winner}: they serve {ratio - 1:.0%} more than {current}."
+        variables = by_kind[winner]["variables"]
+        verdict = f"Take {winner} ({variables}): they serve {ratio - 1:.0%} more than {current}."
     shortest = min(row["seconds"] for row in report["rows"] if row["kind"] in complete)
     if shortest < SHORTEST:
         verdict += f" It rests on steps of {shown(shortest)} s; omero_web_benchmark_requests makes them longer."
