@@ -53,7 +53,7 @@ options:
     elements: str
     default: []
   images:
-    description: Numbers of images whose thumbnails and planes to ask for.
+    description: Numbers of images whose thumbnails and first planes to ask for.
     type: list
     elements: int
     default: []

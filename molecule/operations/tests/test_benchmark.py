@@ -182,6 +182,11 @@ def test_a_report_is_seen_in_a_browser(usual, site):
             assert charts.first.bounding_box()["width"] > 300
             assert page.get_by_role("row").count() == 10
             assert page.get_by_text("at most").first.is_visible()
+            # As wide as A4 is: on paper nothing scrolls.
+            page.emulate_media(media="print")
+            page.set_viewport_size({"width": 718, "height": 1000})
+            assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+            assert page.locator("table").bounding_box()["width"] <= 718
     assert complaints == []
 
 

@@ -22,7 +22,8 @@ STYLE = """
   --paper: #fff; --ink: #000; --faint: #444; --line: #bbb; --panel: #fff;
   --s0: #0b62a4; --s1: #c2570c; --s2: #1a7f5a; --s3: #8a3ffc; --s4: #a8174a; --s5: #6b6b00; }
   figure, tr, li { break-inside: avoid; } .scroll { overflow: visible; }
-  td, th { white-space: normal !important; } h2 { break-after: avoid; } }
+  table { font-size: .65rem !important; } td, th { white-space: normal !important; padding: .15rem .25rem !important;
+  overflow-wrap: anywhere; } h2 { break-after: avoid; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 68rem; padding: 1.5rem 1rem 3rem; background: var(--paper); color: var(--ink);
   font: 1rem/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
