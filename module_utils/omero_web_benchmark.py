@@ -92,7 +92,6 @@ class Benchmark(object):
 
     def __init__(self, params, host, commands, is_wanted=lambda: True):
         self.params, self.host, self.commands, self.is_wanted = params, host, commands, is_wanted
-        self.systemd = Systemd(commands)
         self.place = place_of(params["url"])[0]
         self.deadline = clock() + params["timeout"]
         self.rows, self.kinds, self.rates = [], [], {}
