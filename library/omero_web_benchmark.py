@@ -87,7 +87,7 @@ options:
   timeout:
     description: How many seconds all of it may take.
     type: int
-    default: 1800
+    default: 3600
   kinds:
     description: Kinds of workers to measure in place of the site - C(name), the number of C(workers), C(settings),
       properties of OMERO.web, and C(packages), which are installed for it if the release has no C(needs).
@@ -140,12 +140,14 @@ EXAMPLES = r"""
 
 RETURN = r"""
 rows:
-  description: What was measured - a row for each step. V(percentiles) are in milliseconds.
+  description: What was measured - a row for each step, and for each round of kinds of workers. V(percentiles) are in
+    milliseconds.
   type: list
   elements: dict
   returned: success
   sample:
     - kind: ""
+      round: 1
       target: login page
       path: /webclient/login/
       tool: ab
@@ -197,7 +199,7 @@ def main():
         "concurrency": {"type": "list", "elements": "int", "default": [1, 5, 20, 100]},
         "rate": {"type": "float", "default": 0},
         "patience": {"type": "float", "default": 5},
-        "timeout": {"type": "int", "default": 1800},
+        "timeout": {"type": "int", "default": 3600},
         "kinds": {"type": "list", "elements": "dict", "default": []},
         "basedir": {"type": "path", "default": ""},
         "service_user": {"type": "str", "default": ""},

@@ -277,6 +277,20 @@ def test_whether_somebody_waits_for_the_figures():
     os.close(writing)
 
 
+def test_kinds_of_workers_are_measured_in_turn_and_back(params, monkeypatch):
+    order = []
+
+    def measure_kind(one, kind, known, targets):
+        order.append((one.round, kind["name"]))
+        known["problem"] = "it did not start" if kind["name"] == "b" else ""
+
+    monkeypatch.setattr(Benchmark, "measure_kind", measure_kind)
+    one = Benchmark(dict(params, kinds=[{"name": name} for name in "abc"]), None, Commands())
+    one.measure_all([])
+    assert order == [(1, "a"), (1, "b"), (1, "c"), (2, "c"), (2, "a")]
+    assert [known["name"] for known in one.kinds] == ["a", "b", "c"]
+
+
 def unit(systemd, packages="", number=7):
     return unit_of(PROBE, number, "omero-web", "/opt/omero/web", packages, 2100, (998, 997), systemd)
 

@@ -240,24 +240,23 @@ def test_kinds_of_workers_are_compared_and_the_live_ones_are_left_alone(
     log = host.check_output("stat --format='%i %s' /opt/omero/web/var/log/OMEROweb.log").split()
     code, output = benchmark(
         omero_web_benchmark_paths=["/webclient/login/"],
-        omero_web_benchmark_compare=[
-            {"workers": 2},
-            {"workers": 2, "threads": 4},
-            {"worker_class": "gevent", "workers": 2},
-        ],
+        omero_web_benchmark_compare=[{"workers": 1, "threads": 4}, {"worker_class": "gevent", "workers": 1}],
         omero_web_benchmark_concurrency=[5],
         **as_researcher,
     )
     assert code == 0, output
     report = json.loads(reports()[".json"].read_text())
-    names = ["2 sync workers", "2 sync workers of 4 threads", "2 gevent workers"]
+    names = ["1 sync worker of 4 threads", "1 gevent worker"]
     assert [(kind["name"], kind["problem"]) for kind in report["kinds"]] == [(name, "") for name in names]
     assert all(kind["memory_mb"] > 30 for kind in report["kinds"])
     steps = [(row["kind"], row["target"]) for row in report["rows"] if row["kind"] and row["concurrency"] == 5]
-    assert steps == [(name, target) for name in names for target in ("/webclient/login/", "thumbnails", "planes")]
+    targets = ("/webclient/login/", "thumbnails", "planes")
+    # Once in this order, and once in the other.
+    assert steps == [(name, target) for name in (*names, *reversed(names)) for target in targets]
     assert not any(row["errors"] for row in report["rows"])
-    verdict = rf"(Take|Keep) ({'|'.join(names)})(: no other| \(omero_web_worker_class: .*\): they serve)"
+    verdict = rf"(Take|Keep) ({'|'.join(names)})[ :]|No advice on workers: two runs of the same differ"
     assert re.match(verdict, report["says"][0])
+    assert all(f"MiB ({name})" in report["says"][0] for name in names)
     # What was live is so still, down to its processes; and nothing is left of the others.
     assert [host.check_output(command) for command in (UNITS, FILES)] == state
     assert (main_pid(), host.check_output("pgrep -P %s", str(pid))) == (pid, children)
@@ -269,7 +268,7 @@ def test_kinds_of_workers_are_compared_and_the_live_ones_are_left_alone(
     assert {int(one) for one in who} <= {int(pid), *map(int, children.split())}
     # The trials did run, as the journal has it.
     journal = host.check_output("journalctl --unit=omero-web-benchmark.service --output=cat")
-    assert all(f"Using worker: {kind}" in journal for kind in ("sync", "gthread", "gevent"))
+    assert all(f"Using worker: {kind}" in journal for kind in ("gthread", "gevent"))
 
 
 @pytest.fixture
@@ -278,6 +277,7 @@ def trial(start_benchmark, host):
     process = start_benchmark(
         omero_web_benchmark_requests=1000,
         omero_web_benchmark_seconds=1,
+        omero_web_benchmark_timeout=600,
         omero_web_benchmark_concurrency=[1],
         omero_web_benchmark_compare=[{"workers": 2}, *({"threads": number} for number in range(2, 20))],
     )
@@ -301,7 +301,7 @@ def test_a_trial_ends_where_its_process_was_killed(trial, host, measuring):
     output, _ = trial.communicate(timeout=60)
     assert trial.returncode != 0 and "The process that measures was killed." in " ".join(output.split())
     shown = host.check_output("systemctl show --property=RuntimeMaxUSec,ActiveState omero-web-benchmark.service")
-    assert sorted(shown.split()) == ["ActiveState=active", "RuntimeMaxUSec=35min"]
+    assert sorted(shown.split()) == ["ActiveState=active", "RuntimeMaxUSec=15min"]
     # As at the end of that time.
     host.check_output("systemctl stop omero-web-benchmark.service")
     assert is_gone(host)

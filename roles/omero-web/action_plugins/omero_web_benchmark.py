@@ -71,16 +71,26 @@ def limits_of(variables):
 def workers_of(site, kind, cores):
     """Return the properties that the role would write for a kind of workers."""
     own = {f"omero_web_{name}": value for name, value in kind.items() if value}
-    variables = {**site["variables"], "omero_web_worker_class": "sync", "omero_web_threads": 1, **own}
+    return properties_of({**site["variables"], "omero_web_worker_class": "sync", "omero_web_threads": 1, **own}, cores)
+
+
+def properties_of(variables, cores):
     settings = wanted.convenience_settings(variables, False, {"settings": {}}, cores)
     return {name: value for name, value in settings.items() if PROPERTIES.fullmatch(name)}
+
+
+def own_workers_of(site, cores):
+    """Return the properties that the site has for its own workers."""
+    variables = site["variables"]
+    own = {name: value for name, value in variables["omero_web_config"].items() if PROPERTIES.fullmatch(name)}
+    return {**properties_of(variables, cores), **own}
 
 
 def name_of_kind(settings):
     worker_class, workers, threads = (
         settings[f"omero.web.wsgi_{name}"] for name in ("worker_class", "workers", "threads")
     )
-    name = f"{workers} {worker_class} workers"
+    name = f"{workers} {worker_class} worker{'s' if int(workers) > 1 else ''}"
     return f"{name} of {threads} threads" if worker_class == "sync" and int(threads) > 1 else name
 
 
@@ -197,7 +207,7 @@ class ActionModule(wanted.RoleAction):
         return {"says": [*report["says"], f"The report is {paths[-1]}."], "files": [str(path) for path in paths]}
 
     def _report(self, site, compared, when):
-        current = name_of_kind({**workers_of(self.checked, {}, self.look["cores"]), **self._live_workers()})
+        current = name_of_kind(own_workers_of(self.checked, self.look["cores"]))
         variables = {kind["name"]: variables_of(kind["settings"]) for kind in self._kinds()}
         kinds = [
             {**kind, "is_current": kind["name"] == current, "variables": variables[kind["name"]]}
@@ -222,7 +232,3 @@ class ActionModule(wanted.RoleAction):
             "slowest_ms": max(site["slowest_ms"], compared.get("slowest_ms", 0)),
         }
         return {**report, "says": list(written.findings(report))}
-
-    def _live_workers(self):
-        """Return what the site's variables say of workers."""
-        return {name: value for name, value in self.checked["settings"].items() if PROPERTIES.fullmatch(name)}

@@ -13,13 +13,16 @@ from types import SimpleNamespace
 charts = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_charts.py"))))
 shown = charts.shown
 
-# Two runs of the same differ by as much.
-NOISE = 1.1
+# A difference of less is for nothing, even on a host that does nothing else.
+LEAST = 0.1
+# Where two runs of the same differ by more, nobody can tell what they say.
+MOST = 0.5
 # What takes less time says little, in seconds.
 SHORTEST = 3
 # More requests at once are for nothing where so much of the best is served without.
 NEARLY = 0.9
-COLUMNS = ("kind", "target", "path", "tool", "concurrency", "rate", "requests", "errors", "seconds", "per_second")
+COLUMNS = ("kind", "round", "target", "path", "tool", "concurrency", "rate")
+COLUMNS += ("requests", "errors", "seconds", "per_second")
 PERCENTILES = ("50", "90", "95", "99", "100")
 
 
@@ -72,17 +75,35 @@ def says_of_target(rows, target):
         )
 
 
-def complete_kinds(report):
-    """Return the names of the kinds of workers that served all that was asked for."""
-    rows = report["rows"]
-    asked = max((sum(row["kind"] == kind["name"] for row in rows) for kind in report["kinds"]), default=0)
+def mean(values):
+    return sum(values) / len(values)
+
+
+def mean_rows(rows):
+    """Return the rows of all rounds as those of one, whose figures are their means."""
+    alike = {}
+    for row in rows:
+        alike.setdefault((row["kind"], row["target"], row["concurrency"], row["rate"]), []).append(row)
     return [
-        kind["name"]
-        for kind in report["kinds"]
-        if not kind["problem"]
-        and sum(row["kind"] == kind["name"] for row in rows) == asked > 0
-        and not any(row["errors"] for row in rows if row["kind"] == kind["name"])
+        {
+            **some[0],
+            **{name: sum(row[name] for row in some) for name in ("requests", "errors", "seconds")},
+            "per_second": mean([row["per_second"] for row in some]),
+            "percentiles": {
+                name: mean([row["percentiles"][name] for row in some])
+                for name in PERCENTILES
+                if all(name in row["percentiles"] for row in some)
+            },
+        }
+        for some in alike.values()
     ]
+
+
+def complete_kinds(report):
+    """Return the names of the kinds of workers that served all that was asked for, in each round."""
+    names = [kind["name"] for kind in report["kinds"] if not kind["problem"]]
+    numbers = {name: sum(row["kind"] == name for row in report["rows"]) for name in names}
+    return [name for name, number in numbers.items() if number == max(numbers.values()) > 0]
 
 
 def throughputs(rows, kind):
@@ -91,10 +112,37 @@ def throughputs(rows, kind):
     return {target: best(measured)["per_second"] for target, measured in found.items() if measured}
 
 
+def difference_of_rounds(rows, kinds):
+    """Return by how much two runs of the same kind differ at most, 0.1 for a tenth."""
+    ratios = [1]
+    for kind in kinds:
+        own = [row for row in rows if row["kind"] == kind]
+        rounds = [throughputs([row for row in own if row["round"] == number], kind) for number in (1, 2)]
+        pairs = [[one[target] for one in rounds] for target in rounds[0] if target in rounds[1]]
+        ratios += [max(pair) / min(pair) for pair in pairs if min(pair)]
+    return max(ratios) - 1
+
+
 def gain(one, other):
     """Return how many times as much one serves as the other, of all targets together."""
     ratios = [one[target] / other[target] for target in one if other.get(target) and one[target]]
-    return math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else 0
+    return math.exp(mean([math.log(ratio) for ratio in ratios])) if ratios else 0
+
+
+def verdict(kinds, served, noise):
+    """Return which kind of workers to take, in a sentence, where two runs of the same differ by so much."""
+    names = list(served)
+    current = next((name for name in names if kinds[name]["is_current"]), names[0])
+    winner = max(names, key=lambda name: gain(served[name], served[current]))
+    more = gain(served[winner], served[current]) - 1
+    loses = [target for target in served[winner] if served[winner][target] * (1 + noise) < served[current][target]]
+    if noise > MOST:
+        return f"No advice on workers: two runs of the same differ by {noise:.0%}; compare again on a quiet host."
+    if winner == current or more < noise:
+        return f"Keep {current}: no other kind serves {noise:.0%} more, and two runs of the same differ by up to that."
+    if loses:
+        return f"Keep {current}: {winner} serve {more:.0%} more of all, but less of the {' and the '.join(loses)}."
+    return f"Take {winner} ({kinds[winner]['variables']}): they serve {more:.0%} more than {current}."
 
 
 def advice(report):
@@ -102,29 +150,25 @@ def advice(report):
     complete = complete_kinds(report)
     if not report["kinds"]:
         return ""
+    if report["stopped"]:
+        return "No advice on workers: the comparison did not come to its end."
     if len(complete) < 2:
         return "No advice on workers: fewer than two kinds of them served all that was asked for."
-    by_kind = {kind["name"]: kind for kind in report["kinds"]}
-    served = {name: throughputs(report["rows"], name) for name in complete}
-    current = next((name for name in complete if by_kind[name]["is_current"]), complete[0])
-    winner = max(complete, key=lambda name: gain(served[name], served[current]))
-    ratio = gain(served[winner], served[current])
-    evidence = "; ".join(
-        f"{target} " + ", ".join(f"{shown(served[name][target])} ({name})" for name in complete)
-        for target in served[current]
-    )
-    memory = ", ".join(f"{by_kind[name]['memory_mb']} MiB ({name})" for name in complete)
-    if winner == current or ratio < NOISE:
-        verdict = f"Keep {current}: no other kind of workers serves {NOISE - 1:.0%} more; two runs differ by as much."
-    else:
-        variables = by_kind[winner]["variables"]
-        verdict = f"Take {winner} ({variables}): they serve {ratio - 1:.0%} more than {current}."
+    rows = mean_rows(report["rows"])
+    kinds = {kind["name"]: kind for kind in report["kinds"]}
+    served = {name: throughputs(rows, name) for name in complete}
+    text = verdict(kinds, served, max(difference_of_rounds(report["rows"], complete), LEAST))
     shortest = min(row["seconds"] for row in report["rows"] if row["kind"] in complete)
     if shortest < SHORTEST:
-        verdict += f" It rests on steps of {shown(shortest)} s; omero_web_benchmark_requests makes them longer."
+        text += f" It rests on steps of {shown(shortest)} s; omero_web_benchmark_requests makes them longer."
+    evidence = "; ".join(
+        f"{target} " + ", ".join(f"{shown(served[name][target])} ({name})" for name in complete)
+        for target in served[complete[0]]
+    )
+    memory = ", ".join(f"{kinds[name]['memory_mb']} MiB ({name})" for name in complete)
     return (
-        f"{verdict} Requests/s at most: {evidence}. Memory: {memory}. This is of pages that take as long as they do "
-        "now; for many slow downloads, or an OMERO.server that lets users wait, threads and gevent serve more at once."
+        f"{text} Requests/s at most: {evidence}. Memory: {memory}. This is of pages that take as long as they do now; "
+        "for many slow downloads, or an OMERO.server that lets users wait, threads and gevent serve more at once."
     )
 
 
@@ -199,7 +243,7 @@ def charts_of_target(rows, target):
 
 def charts_of_kinds(report):
     """Return charts of kinds of workers beside each other."""
-    rows, names = report["rows"], complete_kinds(report)
+    rows, names = mean_rows(report["rows"]), complete_kinds(report)
     targets = [target for target in targets_in(rows) if any(steps(rows, target, name) for name in names)]
     if not targets:
         return []
@@ -217,7 +261,7 @@ def charts_of_kinds(report):
 def as_page(report):
     """Return the report for a browser."""
     site_rows = [row for row in report["rows"] if not row["kind"]]
-    kind_rows = [row for row in report["rows"] if row["kind"]]
+    kind_rows = mean_rows([row for row in report["rows"] if row["kind"]])
     first, *others = report["says"]
     kind = "important problem" if report["stopped"] else "important"
     about = (
