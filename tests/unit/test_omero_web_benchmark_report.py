@@ -199,6 +199,15 @@ def test_a_site_that_is_not_installed_is_not_measured():
     assert action.live_of({"current": 1, "generations": [{"number": 1, "manifest": MANIFEST}]}) == MANIFEST
 
 
+def test_what_was_measured_is_kept_where_the_comparison_fails():
+    left = action.what_is_left({"failed": True, "msg": "The site is not well before any load: /healthz answers 503."})
+    found = {**a_report([], left["kinds"], left["stopped"]), "says": []}
+    assert list(report.findings(found))[:2] == [
+        "Stopped before its end: The site is not well before any load: /healthz answers 503.",
+        a_report()["says"][0],
+    ]
+
+
 def kinds(*compare, python="3.11", **variables):
     site = {"variables": {**DEFAULTS, **variables, "omero_web_benchmark_compare": list(compare)}}
     look = {"cores": 2, "releases": {"r": {"python": f"/usr/bin/python {python}"}}}

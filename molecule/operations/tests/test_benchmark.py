@@ -89,7 +89,7 @@ def measuring(host):
     return lambda: int(json.loads(host.check_output("cat /run/omero-web-benchmark.lock"))["pid"])
 
 
-def test_a_site_is_not_loaded_without_a_word(refused, access_log, tmp_path):
+def test_a_site_is_not_loaded_without_a_word_or_for_nothing(refused, access_log, tmp_path):
     refused(
         "A benchmark loads a site that has users; say -e omero_web_benchmark_confirm=true if operations-bookworm may "
         "be loaded now.",
@@ -97,6 +97,12 @@ def test_a_site_is_not_loaded_without_a_word(refused, access_log, tmp_path):
         omero_web_benchmark_directory=str(tmp_path / "none"),
     )
     assert not (tmp_path / "none").exists()
+    (tmp_path / "file").write_text("")
+    refused(
+        f"omero_web_benchmark_directory is {tmp_path}/file, which cannot be written: File exists.",
+        "playbooks/benchmark.yml",
+        **{**FEW, "omero_web_benchmark_directory": str(tmp_path / "file")},
+    )
     # Nor asked at all.
     assert access_log() == ""
 
@@ -295,11 +301,15 @@ def test_a_trial_ends_with_the_run_that_wanted_it(trial, host):
     wait_until(lambda: is_gone(host) and host.run("flock --nonblock /run/omero-web-benchmark.lock true").rc == 0)
 
 
-def test_a_trial_ends_where_its_process_was_killed(trial, host, measuring):
+def test_a_trial_ends_where_its_process_was_killed(trial, reports, host, measuring):
     """systemd ends it, after its time, and removes all that was made for it."""
     host.check_output("kill -KILL %s", str(measuring()))
     output, _ = trial.communicate(timeout=60)
-    assert trial.returncode != 0 and "The process that measures was killed." in " ".join(output.split())
+    # What was measured of the site before is kept.
+    assert trial.returncode == 0, output
+    assert "Stopped before its end: The process that measures was killed." in " ".join(output.split())
+    (row,) = [row for row in json.loads(reports()[".json"].read_text())["rows"] if row["concurrency"]]
+    assert row["kind"] == "" and row["requests"] > 0
     shown = host.check_output("systemctl show --property=RuntimeMaxUSec,ActiveState omero-web-benchmark.service")
     assert sorted(shown.split()) == ["ActiveState=active", "RuntimeMaxUSec=15min"]
     # As at the end of that time.

@@ -5,6 +5,7 @@ import re
 import runpy
 import time
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -16,6 +17,11 @@ PROPERTIES = re.compile(r"omero\.web\.wsgi_(worker_class|workers|threads|worker_
 # What else a release needs for a kind of workers: its name for Python, and in the table of methods.
 NEEDED = {"gevent": ("gevent", "gevent"), "threads": ("concurrent.futures", "threads")}
 LOGIN_PAGE = "/webclient/login/"
+
+
+def what_is_left(found):
+    """Return a comparison that failed as one without any kind of workers: what the site serves was measured before."""
+    return {"changed": False, "rows": [], "kinds": [], "stopped": found["msg"].rstrip("."), "slowest_ms": 0}
 
 
 def live_of(look):
@@ -137,16 +143,18 @@ class ActionModule(wanted.RoleAction):
         try:
             # Before anything is measured that could not be kept.
             self.directory.mkdir(parents=True, exist_ok=True)
+            TemporaryFile(dir=self.directory).close()
             if self._task.args["measure"] == "nothing":
                 return {**result, **self._written(self._task.args["site"], self._task.args["workers"])}
         except OSError as error:
             reason = f"omero_web_benchmark_directory is {self.directory}, which cannot be written: {error.strerror}."
             return {**result, "failed": True, "msg": reason}
-        arguments = self._workers() if self._task.args["measure"] == "workers" else self._site()
+        compares = self._task.args["measure"] == "workers"
+        arguments = self._workers() if compares else self._site()
         found = self._execute_module("omero_web_benchmark", module_args=arguments, task_vars=task_vars)
         if found.get("msg"):
             found["msg"] = self.evaluated("_omero_web_masked_text", _omero_web_log=found["msg"])
-        return {**result, **found}
+        return {**result, **(what_is_left(found) if compares and found.get("failed") else found)}
 
     def _place(self, is_elsewhere):
         return place_of(
