@@ -307,6 +307,7 @@ def test_the_unit_of_other_workers_has_nothing_of_the_live_ones():
         "ExecStart=%s/release/venv/bin/gunicorn --config gunicorn.conf.py --bind unix:/run/omero-web-benchmark/"
         "benchmark.sock --pid /run/omero-web-benchmark/benchmark.pid omeroweb.wsgi:application" % directory,
         "TimeoutStopSec=15",
+        "Environment=OMERO_WEB_GRACEFUL_TIMEOUT=5",
         "RuntimeMaxSec=2100",
         "CPUWeight=20",
         "TemporaryFileSystem=/opt/omero/web/var/log:mode=0750,uid=998,gid=997,size=64M",

@@ -90,6 +90,12 @@ def test_advice_to_keep_what_is_as_good(threads):
     assert text.startswith(f"Keep {SYNC}: no other kind serves 10% more, and two runs of the same differ by up to ")
 
 
+def test_nobody_is_to_keep_what_the_site_does_not_have():
+    others = [{**kind, "is_current": False} for kind in KINDS[:2]]
+    text = report.advice(a_report(measured(sync=(100, 40), threads=(100, 40)), others))
+    assert text.startswith(f"{SYNC} will do: no other kind serves 10% more, and two runs of the same differ by up to ")
+
+
 def test_advice_is_worth_as_much_as_two_runs_agree():
     workers = {"sync": (100, 40), "threads": (125, 50)}
     calm, busy, chaos = (report.advice(a_report(measured(n, **workers), KINDS[:2])) for n in (1.2, 1.3, 1.6))

@@ -260,7 +260,7 @@ def test_kinds_of_workers_are_compared_and_the_live_ones_are_left_alone(
     # Once in this order, and once in the other.
     assert steps == [(name, target) for name in (*names, *reversed(names)) for target in targets]
     assert not any(row["errors"] for row in report["rows"])
-    verdict = rf"(Take|Keep) ({'|'.join(names)})[ :]|No advice on workers: two runs of the same differ"
+    verdict = rf"(Take )?({'|'.join(names)}) (will do: |\()|No advice on workers: two runs of the same differ"
     assert re.match(verdict, report["says"][0])
     assert all(f"MiB ({name})" in report["says"][0] for name in names)
     # What was live is so still, down to its processes; and nothing is left of the others.

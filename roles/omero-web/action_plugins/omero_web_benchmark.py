@@ -145,7 +145,8 @@ class ActionModule(wanted.RoleAction):
             self.directory.mkdir(parents=True, exist_ok=True)
             TemporaryFile(dir=self.directory).close()
             if self._task.args["measure"] == "nothing":
-                return {**result, **self._written(self._task.args["site"], self._task.args["workers"])}
+                measured = (wanted.plain(self._task.args[name]) for name in ("site", "workers"))
+                return {**result, **self._written(*measured)}
         except OSError as error:
             reason = f"omero_web_benchmark_directory is {self.directory}, which cannot be written: {error.strerror}."
             return {**result, "failed": True, "msg": reason}

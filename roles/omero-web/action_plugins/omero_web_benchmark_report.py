@@ -133,15 +133,16 @@ def verdict(kinds, served, noise):
     """Return which kind of workers to take, in a sentence, where two runs of the same differ by so much."""
     names = list(served)
     current = next((name for name in names if kinds[name]["is_current"]), names[0])
+    stay = f"Keep {current}" if kinds[current]["is_current"] else f"{current} will do"
     winner = max(names, key=lambda name: gain(served[name], served[current]))
     more = gain(served[winner], served[current]) - 1
     loses = [target for target in served[winner] if served[winner][target] * (1 + noise) < served[current][target]]
     if noise > MOST:
         return f"No advice on workers: two runs of the same differ by {noise:.0%}; compare again on a quiet host."
     if winner == current or more < noise:
-        return f"Keep {current}: no other kind serves {noise:.0%} more, and two runs of the same differ by up to that."
+        return f"{stay}: no other kind serves {noise:.0%} more, and two runs of the same differ by up to that."
     if loses:
-        return f"Keep {current}: {winner} serve {more:.0%} more of all, but less of the {' and the '.join(loses)}."
+        return f"{stay}: {winner} serve {more:.0%} more of all, but less of the {' and the '.join(loses)}."
     return f"Take {winner} ({kinds[winner]['variables']}): they serve {more:.0%} more than {current}."
 
 
