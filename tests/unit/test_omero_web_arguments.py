@@ -20,8 +20,8 @@ arguments = SimpleNamespace(**runpy.run_path(str(ACTION)))
 SECRET = "hunter2"
 PUBLIC = {"omero.web.public.enabled": True}
 A_WORD = (
-    "a word of at most 16 small letters and digits, such as public, but none of boot, build, change, clearsessions, "
-    "json, logs, probe, redis, web, or empty"
+    "a word of at most 16 small letters and digits, such as public, but none of benchmark, boot, build, change, "
+    "clearsessions, json, logs, probe, redis, web, or empty"
 )
 
 
@@ -71,6 +71,9 @@ def test_constraints_are_on_variables_that_exist():
         ("omero_web_status_report", "/srv/my reports/status.html"),
         ("omero_web_ice_wheel_checksum", "sha256:" + 64 * "a"),
         ("omero_web_packages", ["omero-figure==8.0.1"]),
+        ("omero_web_benchmark_compare", [{}, {"worker_class": "gevent", "workers": "4"}, {"threads": 10}]),
+        ("omero_web_benchmark_url", "http://[2001:db8::7]:8080"),
+        ("omero_web_benchmark_concurrency", [1, "1000"]),
         ("omero_web_release", "5.4"),
         ("omero_web_release", "latest"),
         ("omero_web_config", {"omero.web.debug": True, "omero.web.server_list": [["a", 4064, "b"]], "Ice.IPv6": None}),
@@ -141,6 +144,24 @@ def test_right_values(name, value):
         (
             {"omero_web_trial_password": SECRET},
             "omero_web_trial_password is given and no omero_web_trial_user for it; give both.",
+        ),
+        (
+            {"omero_web_benchmark_user": "ann"},
+            "omero_web_benchmark_user is given and no omero_web_benchmark_password for it; give both.",
+        ),
+        (
+            {"omero_web_benchmark_password": SECRET},
+            "omero_web_benchmark_password is given and no omero_web_benchmark_user for it; give both.",
+        ),
+        (
+            {"omero_web_benchmark_images": [7], "omero_web_config": {"omero.web.public.enabled": False}},
+            "omero_web_benchmark_images is given and there is nobody to see them; give omero_web_benchmark_user and "
+            "omero_web_benchmark_password, or set omero.web.public.enabled in omero_web_config.",
+        ),
+        (
+            {"omero_web_benchmark_compare": [{"threads": 2}, {"worker_class": "gevent", "threads": "2"}]},
+            "omero_web_benchmark_compare[1] has the worker_class gevent, whose workers have no threads; leave out its "
+            "threads.",
         ),
         (
             {"omero_web_nginx": False, "omero_web_trusted_proxies": ["192.0.2.1", "192.0.2.0/24"]},
@@ -238,6 +259,17 @@ def test_what_needs_the_public_user(name, values, is_there):
         ),
         *(("omero_web_instance", name, f'"{name}"', A_WORD) for name in ("Public", "my-site", "2nd", "a_b", 17 * "a")),
         *(("omero_web_instance", name, f'"{name}"', A_WORD) for name in ("probe", "boot", "redis", "web", "json")),
+        ("omero_web_instance", "benchmark", '"benchmark"', A_WORD),
+        ("omero_web_benchmark_concurrency", [], "a list", "a list of at least one number"),
+        ("omero_web_benchmark_requests", 0, "0", "a whole number, 1 or more"),
+        ("omero_web_benchmark_rate", "301", '"301"', "a number from 0 to 300"),
+        ("omero_web_benchmark_patience", 0, "0", "a number, more than 0"),
+        (
+            "omero_web_benchmark_url",
+            "https://omero.example.org/omero",
+            '"https://omero.example.org/omero"',
+            "a URL without a path, such as https://omero.example.org, or empty",
+        ),
         ("omero_web_prefix", "omero", '"omero"', "a path such as /omero, without a slash at its end, or empty"),
         ("omero_web_prefix", "/omero/", '"/omero/"', "a path such as /omero, without a slash at its end, or empty"),
         ("omero_web_worker_class", "eventlet", '"eventlet"', "one of sync, gevent"),

@@ -65,7 +65,7 @@ PROPERTY = re.compile(r"[A-Za-z][\w-]*(\.[\w-]+)+"), "OMERO property; a property
 KEYS = {"omero_web_headers": (re.compile(r"[A-Za-z][\w-]*"), "name of a header; such a name is X-Frame-Options")}
 
 # What the names of units, commands and formats of logs of the instance without a name go on with.
-TAKEN = ("boot", "build", "change", "clearsessions", "json", "logs", "probe", "redis", "web")
+TAKEN = ("benchmark", "boot", "build", "change", "clearsessions", "json", "logs", "probe", "redis", "web")
 
 # What an argument spec cannot say.
 CONSTRAINTS = {
@@ -98,6 +98,22 @@ CONSTRAINTS = {
     ),
     "omero_web_trial_pages[].status": between(200, 599),
     "omero_web_trial_pages[].type": like(r"[a-z0-9.+-]+/[a-z0-9.+-]+", "a type such as image/jpeg"),
+    **dict.fromkeys(
+        (f"omero_web_benchmark_{name}" for name in ("requests", "seconds", "timeout", "server")),
+        at_least(1),
+    ),
+    "omero_web_benchmark_concurrency[]": between(1, 1000),
+    "omero_web_benchmark_concurrency": (len, "a list of at least one number"),
+    "omero_web_benchmark_paths[]": like(r"/([!-.0-~][!-~]*)?", "a path below omero_web_prefix, such as /webclient/"),
+    "omero_web_benchmark_images[]": at_least(1),
+    "omero_web_benchmark_rate": (lambda value: 0 <= float(value) <= 300, "a number from 0 to 300"),
+    "omero_web_benchmark_patience": (lambda value: float(value) > 0, "a number, more than 0"),
+    "omero_web_benchmark_url": like(
+        r"(https?://([\w.-]+|\[[\da-fA-F:]+\])(:\d+)?)?",
+        "a URL without a path, such as https://omero.example.org, or empty",
+    ),
+    "omero_web_benchmark_compare[].workers": at_least(0),
+    "omero_web_benchmark_compare[].threads": at_least(1),
     "omero_web_lock_timeout": at_least(0),
     "omero_web_limit_nofile": at_least(64),
     "omero_web_keep_generations": between(1, 20),
@@ -219,6 +235,7 @@ def problems_of_combinations(values):
     if redis and "omero.web.caches" in values["omero_web_config"]:
         yield f"omero_web_config has omero.web.caches, which follows from {redis[0]}; leave out one of them."
     yield from problems_of_trial(values)
+    yield from problems_of_benchmark(values)
     has_certificate = values["omero_web_tls_certificate"] not in ("", "self-signed")
     if has_certificate != bool(values["omero_web_tls_key"]):
         given, missing = ("certificate", "key") if has_certificate else ("key", "certificate")
@@ -302,6 +319,24 @@ def problems_of_trial(values):
             "omero_web_trial is true and there is nobody to try as; give omero_web_trial_user and "
             "omero_web_trial_password, or set omero.web.public.enabled in omero_web_config."
         )
+
+
+def problems_of_benchmark(values):
+    user, password = values["omero_web_benchmark_user"], values["omero_web_benchmark_password"]
+    if bool(user) != bool(password):
+        given, missing = ("user", "password") if user else ("password", "user")
+        yield f"omero_web_benchmark_{given} is given and no omero_web_benchmark_{missing} for it; give both."
+    if values["omero_web_benchmark_images"] and not user and not has_public_user(values):
+        yield (
+            "omero_web_benchmark_images is given and there is nobody to see them; give omero_web_benchmark_user and "
+            "omero_web_benchmark_password, or set omero.web.public.enabled in omero_web_config."
+        )
+    for index, kind in enumerate(values["omero_web_benchmark_compare"]):
+        if kind.get("worker_class") == "gevent" and int(kind.get("threads", 1)) > 1:
+            yield (
+                f"omero_web_benchmark_compare[{index}] has the worker_class gevent, whose workers have no threads; "
+                "leave out its threads."
+            )
 
 
 def problem_of_evaluation(name, error):

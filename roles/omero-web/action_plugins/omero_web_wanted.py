@@ -288,6 +288,7 @@ def site_of(variables, constants, cores=0, django=""):
             **variables["omero_web_secrets"],
             "omero_web_redis_url": redis["password"],
             "omero_web_trial_password": variables["omero_web_trial_password"],
+            "omero_web_benchmark_password": variables["omero_web_benchmark_password"],
         },
         "redis_url": redis["url"],
         "has_prometheus": "django_prometheus" in own_apps,
