@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from clients import LOGIN
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_pem_x509_certificate
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import TimeoutError, sync_playwright
 
 # Whether all pictures of a dataset have arrived.
 THUMBNAILS = """number => {
@@ -31,6 +31,8 @@ PLANE_IS_SHOWN = """([width, height]) => {
 # What iviewer asks for, if a site has it.
 MICROSERVICE = "/omero_ms_image_region/"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+# For each thing that is waited for: no test is about how long it takes, and machines may have much else to do.
+PATIENCE_MS = 60_000
 
 
 @contextmanager
@@ -66,6 +68,7 @@ class Visitor:
     def __init__(self, browser, site, prefix="", line=None):
         self.site, self.home, self.line = site, site + prefix, line
         self.context = browser.new_context(viewport={"width": 1000, "height": 600})
+        self.context.set_default_timeout(PATIENCE_MS)
         self.complaints = []
 
     def open(self, path):
@@ -87,6 +90,25 @@ class Visitor:
         with page.expect_navigation():
             page.click("text=Login")
         return page
+
+    def wait_until(self, page, condition, what, again):
+        """Wait until JavaScript finds a page so. Who has waited long does something once more, as people do.
+
+        Whatever has failed meanwhile is among the complaints all the same.
+        """
+        try:
+            page.wait_for_function(condition, arg=what)
+        except TimeoutError:
+            again()
+            try:
+                page.wait_for_function(condition, arg=what)
+            except TimeoutError as error:
+                raise AssertionError(f"{page.url} is not as it should be; complaints: {self.complaints}") from error
+
+    def see(self, viewer, image):
+        """Wait until a viewer, OMERO.web's own or iviewer, shows this image."""
+        self.wait_until(viewer, PLANE_IS_SHOWN, [image.size_x, image.size_y], again=viewer.reload)
+        assert viewer.title() == image.name
 
     def close(self):
         self.context.close()
@@ -124,12 +146,6 @@ def node(page, name):
     return page.locator("li.jstree-node", has_text=name).last
 
 
-def see(viewer, image):
-    """Wait until a viewer, OMERO.web's own or iviewer, shows this image."""
-    viewer.wait_for_function(PLANE_IS_SHOWN, arg=[image.size_x, image.size_y])
-    assert viewer.title() == image.name
-
-
 def spend_a_day(visitor, name, password, world, show):
     """Log in, look for images and at one of them, and log out; pages are shown by name meanwhile."""
     project = world.projects[1]
@@ -138,8 +154,14 @@ def spend_a_day(visitor, name, password, world, show):
 
     page = visitor.log_in(name, password)
     node(page, project.name).locator("> .jstree-ocl").click()
-    node(page, dataset.name).locator("> .jstree-anchor").click()
-    page.wait_for_function(THUMBNAILS, arg=len(world.children(dataset)))
+
+    def choose(*chosen):
+        for one in chosen:
+            node(page, one.name).locator("> .jstree-anchor").click()
+
+    choose(dataset)
+    # What is chosen already could not be chosen again.
+    visitor.wait_until(page, THUMBNAILS, len(world.children(dataset)), again=lambda: choose(project, dataset))
 
     page.click(f"#image_icon-{image.id}")
     page.wait_for_selector(f"#right_panel >> text={image.size_x} x {image.size_y}")
@@ -149,7 +171,7 @@ def spend_a_day(visitor, name, password, world, show):
     with page.expect_popup() as popup:
         page.dblclick(f"#image_icon-{image.id}")
     viewer = popup.value
-    see(viewer, image)
+    visitor.see(viewer, image)
     show(viewer, "viewer")
     viewer.close()
 

@@ -66,7 +66,7 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write(LOAD_REPORT.read_text())
 
 
-def wait_until(condition, seconds=30):
+def wait_until(condition, seconds=60):
     """Wait for what must become true; how long that took."""
     start = time.monotonic()
     while not condition():

@@ -1,7 +1,7 @@
 """A day of a user, in a real browser: at the root, and below a prefix behind a proxy that has the TLS."""
 
 import pytest
-from browser import Visitor, see, spend_a_day
+from browser import Visitor, spend_a_day
 from conftest import INVENTORY, NAME
 
 SCREENSHOTS = INVENTORY.with_name("screenshots")
@@ -52,7 +52,7 @@ def test_iviewer(visitor, passwords, world, show):
     image = world.images[1]
     visitor.log_in(NAME, passwords[NAME])
     page = visitor.open(f"/iviewer/?images={image.id}")
-    see(page, image)
+    visitor.see(page, image)
     show(page, "iviewer")
     assert [name for name in (channel.name for channel in image.channels) if name not in page.content()] == []
     assert visitor.complaints == []
