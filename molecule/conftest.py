@@ -33,6 +33,12 @@ sys.path.insert(0, str(PROJECT / "tests/omero-server"))
 Answer = namedtuple("Answer", "status headers body")
 
 
+COMPLAINTS = (
+    "journalctl --output=cat --since=-5min --unit='omero-web*' | "
+    "grep --extended-regexp 'WARNING|ERROR|CRITICAL|status=|result' | tail --lines=8"
+)
+
+
 class ShowRedirects(HTTPRedirectHandler):
     """In place of following them."""
 
@@ -41,6 +47,9 @@ class ShowRedirects(HTTPRedirectHandler):
 
 
 EVERY_FAULT = os.environ.get("OMERO_WEB_FAULTS") == "all"
+# Two cores have three scenarios to run, and a machine that others use has its pauses: what users find too slow once is
+# tried once more, and the summary of the run names it.
+on_a_busy_machine = pytest.mark.flaky(reruns=1)
 exhaustive = pytest.mark.skipif(not EVERY_FAULT, reason="a part of `make faults`")
 
 
@@ -53,6 +62,16 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "fault(what, users_see, you_see): a row of the table of faults in the README")
     if EVERY_FAULT:
         config.pluginmanager.register(Record(INVENTORY.parent.name))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """Add to a failure what OMERO.web's units complained of meanwhile."""
+    report = yield
+    if report.failed and "host" in item.funcargs and hasattr(report.longrepr, "addsection"):
+        said = item.funcargs["host"].run(COMPLAINTS)
+        report.longrepr.addsection("what OMERO.web's units complained of", said.stdout)
+    return report
 
 
 def pytest_sessionstart():

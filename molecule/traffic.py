@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections import namedtuple
 from hashlib import sha256
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, IncompleteRead
 from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import urlsplit
@@ -139,6 +139,8 @@ class Download(Thread):
         response = connection.getresponse()
         while block := response.read(BLOCK):
             yield block
+        if response.length:
+            raise IncompleteRead(b"", response.length)
 
     def finish(self):
         self.is_in_a_hurry.set()

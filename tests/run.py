@@ -32,12 +32,12 @@ HOSTS, WHEELS = CACHE / "hosts", Path.home() / ".cache/omero-web/wheels"
 # Most of what a scenario does is waiting for one of its processes: one more than there are cores keeps these busy.
 JOBS = min(3, (os.cpu_count() or 1) + 1)
 PROGRESS_SECONDS = 60
-LAST_LINES = 25
+LAST_LINES = 40
 GRACE_SECONDS = 10
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 STEP = re.compile(r"\S+ +(\S+) ➜ (\w+): (Executing|Executed: .*)$")
-TEST = re.compile(r"(\S+::.+?) (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)\b")
+TEST = re.compile(r"(\S+::.+?) (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS|RERUN)\b")
 ORIGIN = re.compile(r"(\S+ starts from [\w.-]+|\S+ is (?:kept as [\w.-]+|not kept: .+?))['\"]?$")
 LEFT_OUT = re.compile(r"collected \d+ items .* (\d+) deselected")
 OUTCOMES = ("failed", "passed", "skipped", "error")
@@ -57,7 +57,9 @@ class Report:
     def __init__(self, path):
         self.outcomes, self.tests, self.failures = Counter(), [], []
         if path.is_file():
-            for case in ElementTree.parse(path).iter("testcase"):
+            cases = ElementTree.parse(path).iter("testcase")
+            # One that was tried again is there twice.
+            for case in {(case.get("classname"), case.get("name")): case for case in cases}.values():
                 self.read(case)
 
     def read(self, case):
@@ -103,7 +105,7 @@ class Scenario(threading.Thread):
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "MOLECULE_EPHEMERAL_DIRECTORY": str(ROOT / ".molecule" / self.title),
             "MOLECULE_COMMAND_BORDERS": "false",
-            "PYTEST_ADDOPTS": f"-v --durations=10 --junit-xml={self.report_path}",
+            "PYTEST_ADDOPTS": f"-v --durations=10 --rerun-show-tracebacks --junit-xml={self.report_path}",
             "PYTHONUNBUFFERED": "1",
             "COLUMNS": "160",
         }
@@ -149,11 +151,13 @@ class Scenario(threading.Thread):
         if found := LEFT_OUT.search(line):
             self.notes.append(f"{found[1]} tests have passed before and are left out")
         if found := TEST.search(line):
-            name, outcome = found.groups()
+            (path, _, test), outcome = found[1].partition("::"), found[2]
+            name = f"{Path(path).name}::{test}"
             self.seen[outcome.lower()] += 1
-            if outcome in ("FAILED", "ERROR") or self.show == "tests":
-                path, _, test = name.partition("::")
-                say(self.title, f"{outcome} {Path(path).name}::{test}")
+            if outcome == "RERUN":
+                self.notes.append(f"tried again: {name}")
+            if outcome in ("FAILED", "ERROR", "RERUN") or self.show == "tests":
+                say(self.title, f"{outcome} {name}")
 
     def end_step(self, outcome):
         seconds = time.monotonic() - self.step_start

@@ -29,12 +29,14 @@ INFO     minimal ➜ prepare: Executing
 WARNING  minimal ➜ prepare: Executed: Missing playbook (Remove from test_sequence to suppress)
 INFO     minimal ➜ verify: Executing
 tests/test_minimal.py::test_first_boot[ansible://minimal-bookworm] PASSED   [ 50%]
+tests/test_minimal.py::test_there_is_no_nginx[ansible://minimal-bookworm] RERUN    [100%]
 tests/test_minimal.py::test_there_is_no_nginx[ansible://minimal-bookworm] {}   [100%]
 the reason
 ERROR    minimal ➜ verify: Executed: {}
 """
 REPORT = """\
 <testsuites><testsuite>
+<testcase classname="tests.test_a" name="test_good" time="0.1"/>
 <testcase classname="tests.test_a" name="test_good" time="1.5"/>
 <testcase classname="tests.test_a" name="test_bad" time="0.5"><failure message="no">first
 last</failure></testcase>
@@ -58,8 +60,9 @@ def read():
 def test_steps_that_did_something_are_told(read, capsys):
     scenario = read(LINES.format("PASSED", "Successful"))
     assert [step for step, _ in scenario.steps] == ["create", "verify"]
-    assert scenario.notes == ["minimal-bookworm starts from bookworm-12345678"]
-    assert scenario.seen == Counter(passed=2)
+    again = "test_minimal.py::test_there_is_no_nginx[ansible://minimal-bookworm]"
+    assert scenario.notes == ["minimal-bookworm starts from bookworm-12345678", f"tried again: {again}"]
+    assert scenario.seen == Counter(passed=2, rerun=1)
     assert "verify       0 s: 2 passed" in capsys.readouterr().out
     assert scenario.verdict == "did not get to its end"
 

@@ -4,8 +4,9 @@ import re
 
 from browser import spend_a_day
 from clients import LOGIN
-from conftest import INVENTORY, NAME, wait_until
+from conftest import INVENTORY, NAME, on_a_busy_machine, wait_until
 
+pytestmark = on_a_busy_machine
 SCREENSHOTS = INVENTORY.with_name("screenshots")
 # OMERO.web's own words where no OMERO.server answers.
 NO_SERVER = "Server is not responding, please contact administrator."

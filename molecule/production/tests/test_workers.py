@@ -4,9 +4,10 @@ import re
 from threading import Thread
 
 import pytest
-from conftest import wait_until
+from conftest import on_a_busy_machine, wait_until
 from traffic import BLOCKS, Download
 
+pytestmark = on_a_busy_machine
 SLOW_CLIENTS = 120
 CLIENTS = 10
 PAGES_PER_CLIENT = 100

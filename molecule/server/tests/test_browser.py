@@ -2,8 +2,9 @@
 
 import pytest
 from browser import Visitor, spend_a_day
-from conftest import INVENTORY, NAME
+from conftest import INVENTORY, NAME, on_a_busy_machine
 
+pytestmark = on_a_busy_machine
 SCREENSHOTS = INVENTORY.with_name("screenshots")
 PASSWORD = "Error: Connection not available, please check your user name and password."
 NO_SERVER = "Server is not responding, please contact administrator."
