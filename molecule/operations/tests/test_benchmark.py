@@ -8,8 +8,9 @@ import signal
 
 import pytest
 from browser import browser_of
-from conftest import wait_until
+from conftest import on_a_busy_machine, wait_until
 
+pytestmark = on_a_busy_machine
 # All that a benchmark is not to touch, or to leave behind.
 UNITS = "systemctl list-units --all --plain --no-legend 'omero-web*'"
 FILES = (
