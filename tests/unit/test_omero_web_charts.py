@@ -1,4 +1,4 @@
-"""Pages and charts of reports: HTML and SVG that need nothing else, and in which no text is taken for markup."""
+"""Charts and tables of figures: HTML and SVG that need nothing else, and in which no text is taken for markup."""
 
 import re
 import runpy
@@ -10,6 +10,7 @@ import pytest
 
 PLUGIN = Path(__file__).parents[2] / "roles/omero-web/action_plugins/omero_web_charts.py"
 charts = SimpleNamespace(**runpy.run_path(str(PLUGIN)))
+pages = charts.pages
 ODD = "<script>alert('1 & 2')</script>"
 
 
@@ -54,7 +55,7 @@ def test_axis_ends_where_the_highest_is_or_above():
     [(1234.5, "1,234"), (123.4, "123"), (12.34, "12.3"), (1.234, "1.23"), (5, "5"), (5.0, "5"), (None, ""), ("a", "a")],
 )
 def test_numbers_are_shown_as_people_compare_them(value, text):
-    assert charts.shown(value) == text
+    assert pages.shown(value) == text
 
 
 def test_bars_are_as_high_as_their_values():
@@ -102,26 +103,27 @@ def test_many_names_take_more_lines_and_stay_inside():
 
 def test_no_text_is_taken_for_markup():
     parts = [
-        charts.paragraph(ODD, "faint"),
-        charts.bullets([ODD]),
-        charts.table([ODD], [[ODD]]),
-        charts.section(ODD, charts.bar_chart(ODD, ODD, [ODD], {ODD: [1], ODD + "2": [1]}, ODD)),
+        pages.heading(ODD, "ok", ODD),
+        pages.listing([ODD]),
+        pages.table([ODD], [[ODD]]),
+        charts.bar_chart(ODD, ODD, [ODD], {ODD: [1], ODD + "2": [1]}, ODD),
         charts.line_chart(ODD, ODD, [ODD], {ODD: [1]}, ODD),
     ]
-    page = charts.page(ODD, *parts)
+    page = pages.page(ODD, *parts)
     assert "<script" not in page
-    assert page.count("&lt;script&gt;alert(&#x27;1 &amp; 2&#x27;)&lt;/script&gt;") == 21
+    assert page.count("&lt;script&gt;alert(&#x27;1 &amp; 2&#x27;)&lt;/script&gt;") == 20
 
 
 def test_a_page_needs_nothing_else():
-    page = charts.page("Title", charts.charts(charts.bar_chart("t", "u", ["x"], {"a": [1]})))
+    chart = charts.bar_chart("t", "u", ["x"], {"a": [1]})
+    page = pages.page("Title", charts.beside_each_other(chart), style=charts.STYLE)
     assert not re.search(r"https?://|src=|href=|url\(|@import|<script|\son\w+=", page)
-    assert page.startswith("<!doctype html>")
+    assert page.startswith("<!DOCTYPE html>")
     assert "color-scheme: light dark" in page and "prefers-color-scheme: dark" in page and "@media print" in page
 
 
 def test_numbers_of_a_table_are_aligned_by_their_ends():
-    table = charts.table(["page", "ms"], [["login", 1.25], ["api", None]])
+    table = pages.table(["page", "ms"], [["login", 1.25], ["api", None]])
     assert '<th class="text">page</th><th>ms</th>' in table
     assert '<td class="text">login</td><td>1.25</td>' in table
     assert '<td class="text">api</td><td></td>' in table

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 charts = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_charts.py"))))
-shown = charts.shown
+pages = charts.pages
+element, shown = pages.element, pages.shown
 
 # A difference of less is for nothing, even on a host that does nothing else.
 LEAST = 0.1
@@ -210,7 +211,7 @@ def as_csv(report):
 def table_of(rows, has_kinds=False):
     header = ["page", *(["workers"] if has_kinds else []), "tool", "asked for", "requests/s"]
     header += ["median, ms", "90 %", "95 %", "99 %", "slowest", "answers", "errors"]
-    return charts.table(header, [
+    return pages.table(header, [
         [
             row["target"],
             *([row["kind"]] if has_kinds else []),
@@ -255,7 +256,7 @@ def charts_of_kinds(report):
         labels = [str(row["concurrency"]) for row in steps(rows, target, names[0])]
         times = {name: [in_ms(row, "95") for row in steps(rows, target, name)] for name in names}
         figures.append(charts.line_chart(f"{target}: 95 % within", "ms", labels, times, "requests at once"))
-    figures.append(charts.bar_chart("Memory", "MiB", names, {"MiB": [memory[name] for name in names]}))
+    figures.append(charts.bar_chart("Memory", "MiB", ["all processes"], {name: [memory[name]] for name in names}))
     return figures
 
 
@@ -264,17 +265,24 @@ def as_page(report):
     site_rows = [row for row in report["rows"] if not row["kind"]]
     kind_rows = mean_rows([row for row in report["rows"] if row["kind"]])
     first, *others = report["says"]
-    kind = "important problem" if report["stopped"] else "important"
     about = (
         f"{report['time']}, {report['title']} {report['release']}, generation {report['generation']}, "
         f"{report['cores']} cores, asked at {report['url']} from {report['from']}, by {report['by']}"
     )
-    parts = [charts.paragraph(about, "faint"), charts.paragraph(first, kind), charts.bullets(others)]
+    title = f"OMERO.web benchmark of {report['host']}"
+    sections = []
     if kind_rows:
-        figures = charts_of_kinds(report)
-        tables = [table_of(kind_rows, has_kinds=True)]
-        parts.append(charts.section("Kinds of workers", *([charts.charts(*figures)] if figures else []), *tables))
+        sections.append(("Kinds of workers", charts_of_kinds(report), table_of(kind_rows, has_kinds=True)))
     figures = [figure for target in targets_in(site_rows) for figure in charts_of_target(site_rows, target)]
     if figures:
-        parts.append(charts.section("The site", charts.charts(*figures), table_of(site_rows)))
-    return charts.page(f"OMERO.web benchmark of {report['host']}", *parts)
+        sections.append(("The site", figures, table_of(site_rows)))
+    return pages.page(
+        title,
+        pages.heading(title, "down" if report["stopped"] else "ok", about),
+        element("section", element("p", first), pages.listing(others)),
+        *(
+            element("section", element("h2", name), charts.beside_each_other(*figures), table)
+            for name, figures, table in sections
+        ),
+        style=charts.STYLE,
+    )

@@ -1,4 +1,4 @@
-"""Pages and charts: no action, but what the reports of this role are made of.
+"""Pages for a browser: no action, but what the reports of this role are made of.
 
 A page is one file without scripts that loads nothing, for screens of every width, in light and dark, and for paper.
 """
@@ -44,6 +44,10 @@ table { width: 100%; border-collapse: collapse; }
 th { font-size: .85rem; font-weight: 600; color: var(--quiet); }
 th, td { padding: .4rem .75rem .4rem 0; border-top: 1px solid var(--line); text-align: left; vertical-align: top; }
 thead th { border: 0; }
+.scroll { overflow-x: auto; margin-top: 1rem; }
+.numbers { font-size: .85rem; font-variant-numeric: tabular-nums; }
+.numbers th, .numbers td { padding: .25rem .6rem; text-align: right; white-space: nowrap; }
+.numbers .text { text-align: left; }
 .ends { display: flex; justify-content: space-between; gap: 1rem; }
 .number { white-space: nowrap; font-variant-numeric: tabular-nums; }
 .small { font-size: .85rem; }
@@ -62,6 +66,9 @@ svg .attention { fill: var(--attention); }
     --ok: #17803d; --attention: #a85b00; --down: #c0202b; --unknown: #6b4fa0; --bar: #2f6fb3; }
   body { padding: 0; max-width: none; font-size: 10pt; }
   article, .parts > div, tr { break-inside: avoid; }
+  .scroll { overflow: visible; }
+  .numbers { font-size: .65rem; }
+  .numbers th, .numbers td { padding: .15rem .25rem; white-space: normal; }
   svg, code, header { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """.strip()
@@ -89,13 +96,13 @@ def joined(parts):
     return Markup("".join(escaped(part) for part in parts))
 
 
-def page(title, *content):
+def page(title, *content, style=""):
     """Return a whole page; one that a mistake let foreign markup into still runs and loads nothing."""
     head = (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escaped(title)}</title>\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>\n{STYLE}\n</style>\n</head>\n<body>\n"
+        f"<style>\n{STYLE}\n{style}</style>\n</head>\n<body>\n"
     )
     return f"{head}{joined(content)}\n</body>\n</html>\n"
 
@@ -129,6 +136,29 @@ def records(columns, rows):
         for row in rows
     )  # fmt: skip
     return element("table", head, element("tbody", *body), class_="records")
+
+
+def table(columns, rows):
+    """Return a table of figures: numbers are aligned by their ends, text by its beginning."""
+    kinds = ["text" if any(isinstance(row[number], str) for row in rows) else None for number in range(len(columns))]
+
+    def line(name, values):
+        cells = (element(name, shown(value), class_=kind) for value, kind in zip(values, kinds, strict=True))
+        return element("tr", *cells)
+
+    head, body = element("thead", line("th", columns)), element("tbody", *(line("td", row) for row in rows))
+    return element("div", element("table", head, body, class_="numbers"), class_="scroll")
+
+
+def shown(value):
+    """Return a number as people read it: three digits are enough to compare by."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if abs(value) >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def bar(share, label, kind="part"):
