@@ -226,7 +226,7 @@ def end_of(command, output, seconds, is_over):
     environment = dict(os.environ, LC_ALL="C", PATH=PATH)
     try:
         process = subprocess.Popen(command, stdin=open(os.devnull, "rb"), stdout=output, stderr=output,
-                                   close_fds=True, cwd="/", env=environment)
+                                   close_fds=True, cwd="/", env=environment, preexec_fn=be_interruptible)
     except OSError as error:
         raise Problem("%s: %s" % (command[0], error.strerror))
     deadline = clock() + seconds
@@ -239,6 +239,11 @@ def end_of(command, output, seconds, is_over):
             while process.poll() is None and clock() < deadline:
                 time.sleep(SECONDS_BETWEEN_LOOKS)
     return process.wait()
+
+
+def be_interruptible():
+    """What is begun in the background of a shell ignores interrupts, and leaves that to all that it begins."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def figures_of_ab(code, text, table):

@@ -6,6 +6,7 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -257,7 +258,10 @@ def test_apache_bench_that_is_not_there(tmp_path):
         end_of(["no-such-ab"], output, 60, lambda: False)
 
 
-def test_a_command_ends_when_it_is_over(tmp_path):
+@pytest.mark.parametrize("in_the_background", [False, True])
+def test_a_command_ends_when_it_is_over(tmp_path, request, in_the_background):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if in_the_background else signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with open(str(tmp_path / "output"), "wb") as output:
         assert end_of(["sleep", "600"], output, 600, lambda: True) == -2
         assert end_of(["sleep", "600"], output, 0, lambda: False) == -2

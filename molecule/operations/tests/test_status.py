@@ -1,9 +1,10 @@
-"""What goes wrong is made to go wrong: the status names it with what to do, and is content once that is done.
+"""The state of a site: what goes wrong is named with what to do, and once that is done the site is in order again.
 
 docs/troubleshooting.md has the same table.
 """
 
 import json
+import re
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+# What asking for the state is not to change.
+UNITS_AND_FILES = (
+    "systemctl list-units --all --plain --no-legend 'omero-web*' nginx.service; "
+    "ls -lR --full-time /opt/omero/web/generations /etc/nginx"
+)
 SYMPTOMS = yaml.safe_load(Path(__file__).with_name("symptoms.yml").read_text())
 
 
@@ -97,6 +103,33 @@ def symptom(request, play, in_order):
         assert code == 0, output
     if not fails:
         in_order()
+
+
+def test_status_changes_nothing_and_shows_no_secret(host, in_order, variables):
+    before = host.check_output(UNITS_AND_FILES)
+    shown = host.check_output("omero-web status; omero-web status --json")
+    assert host.check_output(UNITS_AND_FILES) == before
+    assert shown.startswith("OMERO.web on operations-bookworm: ok\n")
+    for secret in variables["omero_web_secrets"].values():
+        assert secret not in shown
+
+
+def test_status_of_all_hosts(play, host, in_order, live):
+    code, output = play("playbooks/status.yml", omero_web_config={"omero.web.ping_interval": 67654})
+    words = " ".join(output.split())
+    assert code == 0, output
+    assert "OMERO.web on operations-bookworm: ok" in words
+    assert re.search(r"make generation (\d+); put generation \1 live", words)
+    assert "changed=0" in output
+    unit = f"omero-web@{live()}.service"
+    host.check_output(f"systemctl stop {unit}")
+    try:
+        code, output = play("playbooks/status.yml")
+        assert not host.service(unit).is_running, "nobody asked for a page"
+    finally:
+        host.check_output(f"systemctl start {unit}")
+    assert code == 2
+    assert f"{unit} is inactive, until somebody asks for a page" in " ".join(output.split())
 
 
 def test_symptom(symptom, host, live, basedir, status, page):
