@@ -170,7 +170,7 @@ def test_pictures_are_measured_as_a_user_sees_them_from_another_host(
 def test_a_report_is_seen_in_a_browser(usual, site):
     complaints = []
     with browser_of(site) as browser:
-        for scheme, width, paper in (("light", 1280, "rgb(255, 255, 255)"), ("dark", 390, "rgb(18, 23, 28)")):
+        for scheme, width, paper in (("light", 1280, "rgb(244, 245, 247)"), ("dark", 390, "rgb(18, 22, 28)")):
             page = browser.new_context(
                 color_scheme=scheme, viewport={"width": width, "height": 800}
             ).new_page()
