@@ -81,8 +81,7 @@ def test_tls_and_the_names_of_its_certificate(status, deploy, host, basedir):
     assert "  TLS        TLSv1." in "\n".join(found["summary"])
 
 
-def test_redis_of_the_sessions(status, deploy, host):
-    deploy(omero_web_redis=True)
+def test_redis_of_the_sessions(status, host):
     code, found = status()
     where = "/run/omero-web-redis/redis.sock"
     assert (code, causes(found), found["store"]) == (0, [], {"where": where, "reason": ""})

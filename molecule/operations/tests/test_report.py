@@ -69,7 +69,7 @@ def test_report_shows_no_secret(report, play, host, basedir):
     assert code == 0, output
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
     line = f"{stamp},001 ERROR [ omeroweb.views] (proc.00071) handler500:1 <b>no {SECRET}</b>"
-    host.check_output("echo %s >> %s/var/log/OMEROweb.log", line, basedir)
+    host.check_output("echo %s > %s/var/log/OMEROweb.log", line, basedir)
     try:
         _, output, path, _ = report()
         assert "<b>no ********</b>" in show(path)

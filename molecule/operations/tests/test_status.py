@@ -90,17 +90,28 @@ def page(login):
     return page
 
 
+@pytest.fixture(scope="module")
+def site_as(play):
+    """Change the site, unless it is so since the last symptom; in the end it is as the scenario has it."""
+    now = {}
+
+    def site_as(fails=False, **variables):
+        if fails or variables != now:
+            code, output = play(**variables)
+            assert (code != 0) is fails, output
+            now.clear()
+            now.update(variables)
+
+    yield site_as
+    site_as()
+
+
 @pytest.fixture(params=SYMPTOMS, ids=[symptom["says"].partition(" {")[0] for symptom in SYMPTOMS])
-def symptom(request, play, in_order):
+def symptom(request, site_as, in_order):
     """What goes wrong, on a site that is as it has to be for that."""
-    wanted, fails = request.param.get("with"), request.param.get("fails", False)
-    if wanted:
-        code, output = play(**wanted)
-        assert (code != 0) is fails, output
+    fails = request.param.get("fails", False)
+    site_as(fails, **request.param.get("with", {}))
     yield request.param
-    if wanted:
-        code, output = play()
-        assert code == 0, output
     if not fails:
         in_order()
 
