@@ -411,6 +411,8 @@ def of_store(found):
     store = found["store"]
     if store.get("reason"):
         is_own = store["where"].startswith("/run/%s-redis/" % found["name"])
+        if is_own and found["unit"].get("active") not in ("active", "activating", "reloading"):
+            return  # It runs for OMERO.web, and comes with it.
         yield Finding(DOWN, "the Redis of the sessions at %s cannot be used (%s): nobody stays logged in" % (
             store["where"], store["reason"]),
             "systemctl start %s-redis.service" % found["name"] if is_own else "start it, or open the way to it")

@@ -313,6 +313,13 @@ def test_what_starts_a_redis_again():
         assert [one["remedy"] for one in status["findings"]] == [remedy]
 
 
+def test_a_redis_of_its_own_comes_with_omero_web():
+    for where, number in (("/run/omero-web-redis/redis.sock", 1), ("10.0.0.1:6379", 2)):
+        store = {"where": where, "reason": "gone"}
+        unit = {"name": UNIT, "active": "inactive", "result": "success", "restarts": 0}
+        assert len(status_of(measured(store=store, unit=unit, layers=[]))["findings"]) == number
+
+
 SITE = """
 server {
     server_name A.org b.org *.c.org ~^d _;
