@@ -47,7 +47,7 @@ PLACES = {
     '    return SimpleNamespace(**runpy.run_path(str(shared_path(name))))\n': (
         f'    return importlib.import_module("{SHARED}." + name)\n'
     ),
-    "import hashlib\n": "import hashlib\nimport importlib\n",
+    "import runpy\nimport socket\n": "import importlib\nimport socket\n",
     # The command of a host has no collections.
     "path.read_bytes()\n            for path in (shared": (
         f'path.read_bytes().replace(b"{SHARED}.omero_", b"ansible.module_utils." b"omero_")\n'

@@ -42,6 +42,14 @@ def test_nothing_of_it_is_looked_for_in_this_tree(collection):
     assert [path.name for path in plugins if of_this_tree.search(path.read_text())] == []
 
 
+def test_the_command_of_a_host_is_the_same(collection):
+    """It has the code of module_utils, under Ansible's own names."""
+    shared = f"ansible_collections.{NAME}.plugins.module_utils.omero_"
+    for path in (ROOT / "module_utils").glob("*.py"):
+        text = (collection.directory / "plugins/module_utils" / path.name).read_text()
+        assert text.replace(shared, "ansible.module_utils.omero_") == path.read_text()
+
+
 def test_each_module_has_its_documentation(collection):
     code, output = collection("ansible-doc", *(f"{NAME}.{module}" for module in MODULES))
     assert code == 0, output
