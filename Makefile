@@ -1,6 +1,6 @@
 # Everything a developer or a newcomer runs. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup tools hosts demo demo-hosts demo-down check lint unit molecule containers test faults bench
+.PHONY: help setup tools hosts demo demo-hosts demo-down collection check lint unit molecule containers test faults bench
 
 SUITE ?= bookworm
 HOSTS ?= 1
@@ -85,6 +85,10 @@ test: check ## Test everything, as continuous integration does
 faults: export OMERO_WEB_FAULTS := all
 faults: tools ## Test every fault, as test does with some, and an interruption after every change; goes on where it was stopped
 	tests/run.py --show tests faults power released
+
+collection: setup ## Make a collection of Ansible, for playbooks elsewhere
+	$(VENV)/bin/python collection/make.py .molecule/collection
+	ansible-galaxy collection build --force .molecule/collection
 
 bench: tools ## Measure on hosts of its own, each figure beside what it is to be compared with
 	mkdir -p .molecule

@@ -1,4 +1,7 @@
-"""What the role does and says with the newest Ansible, on a host that installs OMERO.web on itself."""
+"""What the role does and says with the newest Ansible, on a host that installs OMERO.web on itself.
+
+It has done so by the collection, from a repository of its own; the project's own tree goes on from there.
+"""
 
 import json
 import re
@@ -18,7 +21,7 @@ def play(host):
     def play(playbook="playbooks/site.yml", *options, **variables):
         command = [
             ".venv/bin/ansible-playbook",
-            "--inventory=inventory/own",
+            "--inventory=/opt/site/inventory",
             "--vault-password-file=vault.key",
             playbook,
         ]

@@ -28,9 +28,7 @@ from ansible.utils.vars import merge_hash
 
 ROLE = Path(__file__).parents[1]
 masked = runpy.run_path(str(ROLE / "filter_plugins/omero_web_masked.py"))["omero_web_masked"]
-
-_notices = runpy.run_path(str(Path(__file__).with_name("omero_web_notice.py")))
-notice_of, problems_of_telling = _notices["notice_of"], _notices["problems_of_telling"]
+notices = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_notice.py"))))
 
 # Hosts have one Python or another, by one name or another.
 COMMAND_HEAD = b"""#!/bin/sh
@@ -738,9 +736,14 @@ def settings_of_command(site, constants, plan):
     }
 
 
+def shared_path(name):
+    """Return where a file of module_utils is."""
+    return Path(module_utils_loader.find_plugin(name))
+
+
 def shared_code(name):
     """Return what is in a file of module_utils, by its names."""
-    return SimpleNamespace(**runpy.run_path(module_utils_loader.find_plugin(name)))
+    return SimpleNamespace(**runpy.run_path(str(shared_path(name))))
 
 
 class Evaluated(dict):
@@ -800,9 +803,9 @@ class RoleAction(ActionBase):
     def notify(self, planned, seconds, reason):
         """Tell those who want to know how a change ended; return what came of that, as warnings."""
         variables, who = self.checked["variables"], (self.hostname, self.constants["_omero_web_title"])
-        notice = notice_of(*who, planned, self.by(), seconds, reason)
+        notice = notices.notice_of(*who, planned, self.by(), seconds, reason)
         whom = variables["omero_web_notify_url"], variables["omero_web_notify_command"]
-        return list(problems_of_telling(notice, *whom))
+        return list(notices.problems_of_telling(notice, *whom))
 
     def file(self, name):
         """Return the content of a file of the role."""
@@ -822,7 +825,7 @@ class RoleAction(ActionBase):
         """Return the command of a host, with all that it runs by."""
         own = ROLE / "files/command"
         code = {str(path.relative_to(own)): path.read_bytes() for path in own.rglob("*.py")}
-        shared = Path(module_utils_loader.find_plugin("omero_secrets")).parent
+        shared = shared_path("omero_secrets").parent
         code |= {
             f"ansible/module_utils/{path.name}": path.read_bytes()
             for path in (shared / "omero_secrets.py", *shared.glob("omero_web_*.py"))

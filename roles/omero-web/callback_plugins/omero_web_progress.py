@@ -39,7 +39,8 @@ class CallbackModule(CallbackBase):
         threading.Thread(target=self.watch, daemon=True).start()
 
     def v2_playbook_on_task_start(self, task, is_conditional):
-        is_own = bool(task._role) and Path(task._role._role_path).resolve() == ROLE and task.action != TELLS_ITSELF
+        is_own = bool(task._role) and Path(task._role._role_path).resolve() == ROLE
+        is_own = is_own and task.action.rpartition(".")[2] != TELLS_ITSELF
         self.name, self.hosts, self.heard = task.name if is_own else "", {}, time.monotonic()
 
     v2_playbook_on_handler_task_start = v2_playbook_on_cleanup_task_start = v2_playbook_on_task_start
