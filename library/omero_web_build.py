@@ -165,6 +165,7 @@ class Build(object):
                 return {"changed": True, "unfinished": False, "path": self.built()}
             if not self.built():
                 directory = self.begin()
+        self.clear()
         return {"changed": False, "unfinished": False, "path": self.built()}
 
     def wait(self, directory):
@@ -199,10 +200,19 @@ class Build(object):
         """Clear away what a build has left but what it made; without that, say what went wrong."""
         try:
             code = self.text(directory, "code").strip()
-            if code != "0" or not self.built():
+            # Once it is built, another run may have cleared this away.
+            if code not in ("0", "") or not self.built():
                 self.fail(directory, code)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
+
+    def clear(self):
+        """Clear away what builds have left whose runs were cut off: those that are done, or that nobody asks for."""
+        for directory in glob.glob(os.path.join(self.runtime, self.unit + ".*")):
+            asked = os.path.join(directory, "asked")
+            is_left = os.path.exists(asked) and time.time() - os.stat(asked).st_mtime > PATIENCE
+            if is_left or self.text(directory, "code").strip() == "0":
+                shutil.rmtree(directory, ignore_errors=True)
 
     def text(self, directory, name):
         return (read(directory, name) or b"").decode("utf-8", "replace")

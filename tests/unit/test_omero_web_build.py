@@ -145,21 +145,46 @@ def test_a_systemd_that_refuses_is_quoted(build, commands, tmp_path):
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_a_build_whose_run_is_gone_leaves_nothing(build, commands, tmp_path, monkeypatch):
-    class Gone(BaseException):
-        """The process ends here."""
+class Gone(BaseException):
+    """The process ends here."""
 
+
+@pytest.fixture
+def build_and_go(build, commands, monkeypatch):
+    """Begin a build, whose run is gone before its end."""
     def gone(self, directory):
         raise Gone()
 
+    def build_and_go(script):
+        waits = iter([lambda self, directory: True, gone])
+        with monkeypatch.context() as patch:
+            patch.setattr(omero_web_build.Build, "wait", lambda self, directory: next(waits)(self, directory))
+            with pytest.raises(Gone):
+                build(script, secret="secret")
+        commands.process.wait()
+
+    return build_and_go
+
+
+def test_a_build_whose_run_is_gone_leaves_nothing(build_and_go, tmp_path, monkeypatch):
     monkeypatch.setattr(omero_web_build, "PATIENCE", -1)
-    waits = iter([lambda self, directory: True, gone])
-    monkeypatch.setattr(omero_web_build.Build, "wait", lambda self, directory: next(waits)(self, directory))
-    with pytest.raises(Gone):
-        build('sleep 0.2; touch "$WHERE/made"', secret="secret")
-    commands.process.wait()
+    build_and_go('sleep 0.2; touch "$WHERE/made"')
     assert (tmp_path / "made").exists()
     assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_what_it_leaves_for_a_run_that_may_come_back_goes_with_the_next_one(build, build_and_go, tmp_path):
+    build_and_go('sleep 0.2; touch "$WHERE/made"')
+    assert len(list((tmp_path / "run").iterdir())) == 1
+    assert not build("exit 1")
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_run_that_comes_back_after_another_knows_that_it_is_built(build, tmp_path):
+    begun = build('touch "$WHERE/made"; sleep 0.2', going_on={"seconds": 0.01})
+    assert not build("exit 1")
+    ended = build("exit 1", going_on={"seconds": 0, "directory": begun["directory"]})
+    assert (ended["unfinished"], ended["path"]) == (False, str(tmp_path / "made"))
 
 
 @pytest.mark.parametrize("ends", ["touch \"$WHERE/made\"", "false"])
