@@ -57,7 +57,7 @@ def test_apps_are_those_that_are_tested():
 @pytest.mark.parametrize("path", [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))], ids=lambda path: path.name)
 def test_files_that_a_page_shows_or_leads_to_are_there(path):
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text())
-    assert [target for target in targets if not (path.parent / target).is_file()] == []
+    assert [target for target in targets if not (path.parent / target).exists()] == []
 
 
 def test_continuous_integration_runs_every_scenario():
