@@ -19,11 +19,11 @@ from stand_in.world import World
 VISITS_PER_SECOND = 6
 # All come from one address, of which the role's own limit takes 20 attempts to log in a minute: half as many.
 VISITS_PER_LOGIN = 36
-# Seconds that an answer may take.
-PATIENCE = 10
-# A visit of three answers is over before the same visitor is due again: nobody comes late because another had to wait.
-# (Of those who log in, whose visits are longer, the next to come is another one.)
-PERIOD = 3 * PATIENCE
+# Seconds that an answer may take. A busy machine has its pauses: what comes late is in the figures, and no failure.
+PATIENCE = 30
+# Seconds until the same visitor is due again. A visit of three answers is over by then: nobody comes late because
+# another had to wait. (Of those who log in, whose visits are longer, the next to come is another one.)
+PERIOD = 30
 
 START = time.time() + 1
 TITLE = re.compile(r"<title>(.*?)</title>")
