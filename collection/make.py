@@ -56,15 +56,10 @@ PLACES = {
 }
 
 
-found = set()
-
-
 def python(text):
     """Return a plugin or a module as it is in a collection."""
     for place, other in PLACES.items():
-        if place in text:
-            found.add(place)
-            text = text.replace(place, other)
+        text = text.replace(place, other)
     text = LOADED.sub(rf"from {PLUGINS}.action import \2 as \1", text)
     text = re.sub(r"\bansible\.module_utils\.(omero_\w+)", rf"{SHARED}.\1", text)
     text = re.sub(rf'((?:_execute_module|_action)\(\s*)"({NAMES})"', rf'\1"{COLLECTION}.\2"', text)
@@ -93,6 +88,10 @@ def copy(source, target, change=None):
 
 
 def make(target):
+    sources = "".join(path.read_text() for path in ROLE.glob("*_plugins/*.py"))
+    gone = [place for place in PLACES if place not in sources]
+    if gone:
+        sys.exit(f"What is to be changed is not in this tree any more: {gone}")
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     for name in ("galaxy.yml", "README.md", "CHANGELOG.md", "meta"):
@@ -106,8 +105,6 @@ def make(target):
     for playbook in (ROOT / "playbooks").glob("*.yml"):
         # Of which Ansible wants names that are words.
         copy(playbook, target / "playbooks" / playbook.name.replace("-", "_"), tasks)
-    if found != PLACES.keys():
-        sys.exit(f"What is to be changed is not in this tree any more: {sorted(PLACES.keys() - found)}")
     for part in ("defaults", "files", "meta"):
         copy(ROLE / part, target / "roles/omero_web" / part)
     for part in ("tasks", "templates", "vars"):

@@ -139,6 +139,7 @@ class Download(Thread):
         response = connection.getresponse()
         while block := response.read(BLOCK):
             yield block
+        # It does not complain by itself where it was asked for so many bytes.
         if response.length:
             raise IncompleteRead(b"", response.length)
 
