@@ -16,9 +16,12 @@ CONSTANTS = sorted(ROLE.glob("vars/main/*.yml"))
 ENTRY_POINTS = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"].values()
 SPEC = {name: option for entry_point in ENTRY_POINTS for name, option in entry_point["options"].items()}
 # Variables that are evaluated in Python.
-EVALUATING = ("benchmark", "build", "change", "plan", "state", "wanted")
+EVALUATING = ("balancer", "benchmark", "build", "change", "plan", "state", "wanted")
 PLUGIN_FILES = [ROLE / f"action_plugins/omero_web_{name}.py" for name in EVALUATING]
 CODE = "\n".join(path.read_text() for path in (*TASKS, *CONSTANTS, *PLUGIN_FILES, *sorted(ROLE.glob("templates/*"))))
+PLAYBOOKS = "\n".join(path.read_text() for path in ROOT.glob("playbooks/*.yml"))
+# Of the inventory.
+GROUPS = {"omero_web_lb", "omero_web_redis", "omero_web_rolling"}
 # They have names like variables, and few have that of one.
 PLUGINS = {path.stem for path in (*ROOT.glob("library/*"), *ROOT.glob("module_utils/*"), *ROLE.glob("*_plugins/*.py"))}
 
@@ -56,7 +59,8 @@ def test_option_is_described_and_typed(option):
 
 
 def test_every_public_variable_is_used_and_every_used_one_is_public():
-    assert set(names("omero_web_")) - (PLUGINS - set(SPEC)) == set(SPEC)
+    used = names("omero_web_") + names("omero_web_", PLAYBOOKS)
+    assert set(used) - ((PLUGINS | GROUPS) - set(SPEC)) == set(SPEC)
 
 
 def test_every_constant_is_used_and_every_used_one_is_defined():

@@ -56,6 +56,12 @@ def is_address(value):
         return False
 
 
+def is_serial(value):
+    """Tell whether Ansible takes it for the number of hosts that change at a time."""
+    parts = value if isinstance(value, list) and value else [value]
+    return all(re.fullmatch(r"[1-9]\d*|([1-9]\d?|100)%", str(part)) for part in parts)
+
+
 def like(pattern, example):
     return lambda value: re.fullmatch(pattern, str(value)), example
 
@@ -84,6 +90,13 @@ CONSTRAINTS = {
         r"/\S+|-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.)+|",
         "a path on the host, the text of a private key (-----BEGIN PRIVATE KEY-----), or empty",
     ),
+    **dict.fromkeys(
+        ("omero_web_drain_seconds", "omero_web_slow_start_seconds", "omero_web_canary_seconds"), at_least(0)
+    ),
+    "omero_web_canary_errors": (lambda value: 0 <= float(value) <= 100, "a percentage from 0 to 100"),
+    "omero_web_address": like(r"[\w.:-]*", "an address, such as 192.0.2.10, or empty"),
+    "omero_web_redis_password": like(r"[!-~]*", "letters, digits and punctuation, without spaces"),
+    "omero_web_serial": (is_serial, 'a number, a percentage such as "25%", or a list of them'),
     "omero_web_health_path": like(r"(/[\w.~-]+)+|", "a path such as /healthz, or empty"),
     "omero_web_private_paths[]": like(r"(/[\w.~-]+)+", "a path such as /metrics"),
     **dict.fromkeys(
@@ -271,6 +284,63 @@ def problems_of_combinations(values):
             yield "omero_web_tls_certificate is for nginx, and omero_web_nginx is false; give it to your own proxy."
 
 
+def problems_of_cluster(values, cluster):
+    """Sentences on what does not go together with the hosts around one.
+
+    cluster: as wanted.as_one_of_many has it, and `roles`, the groups that the host is in, and `peers`, how many hosts
+    of OMERO.web there are
+    """
+    roles, has_balancer = cluster["roles"], bool(cluster["balancers"])
+    if "omero_web_lb" in roles and "omero_web" in roles:
+        yield (
+            f"{cluster['host']} is in the groups omero_web and omero_web_lb, whose sites in nginx would be in each "
+            "other's way; give the balancer a host of its own."
+        )
+    if "omero_web_lb" in roles:
+        return
+    if cluster["redis"] and not values["omero_web_redis_password"]:
+        yield (
+            "omero_web_redis_password is empty, and the group omero_web_redis has a host; give the password of its "
+            "Redis to all hosts, from a file that ansible-vault has encrypted."
+        )
+    if "omero_web" not in roles or not (boolean(values["omero_web_balanced"]) or has_balancer):
+        return
+    for name in filter(cluster["no_addresses"].__contains__, cluster["balancers"]):
+        yield f"omero_web_address of a balancer is {name}; it must be an address, such as 192.0.2.10."
+    if has_balancer and not boolean(values["omero_web_nginx"]):
+        yield "omero_web_nginx is false, and the group omero_web_lb has a host; leave omero_web_nginx true."
+    if has_balancer and not values["omero_web_health_path"]:
+        yield (
+            "omero_web_health_path is empty, and balancers ask by it how a host is; leave it out, or give it a path "
+            "such as /healthz."
+        )
+    if has_balancer and values["omero_web_tls_certificate"]:
+        yield (
+            "omero_web_tls_certificate is given to a host behind a balancer, and it is the balancer that users reach; "
+            "give it to the group omero_web_lb."
+        )
+    if cluster["peers"] > 1:
+        yield from problems_of_shared_sessions(values, cluster)
+
+
+def problems_of_shared_sessions(values, cluster):
+    """Sentences on hosts among which a user moves with each request."""
+    is_own = boolean(values["omero_web_redis"])
+    has_engine = "omero.web.session_engine" in settings_of(values) and not is_own
+    if is_own or not (values["omero_web_redis_url"] or cluster["redis"] or has_engine):
+        where = "omero_web_redis is true" if is_own else "sessions are kept in files"
+        yield (
+            f"There is a balancer before {cluster['peers']} hosts, and {where}, on each host its own: users would be "
+            "logged out with every other request. Put a host into the group omero_web_redis, or set "
+            "omero_web_redis_url."
+        )
+    if "omero.web.secret_key" not in {**values["omero_web_secrets"], **settings_of(values)}:
+        yield (
+            f"There is a balancer before {cluster['peers']} hosts, which have to have the same secret key; give "
+            "omero.web.secret_key in omero_web_secrets (`openssl rand -base64 48` makes one)."
+        )
+
+
 def settings_of(values):
     """The properties that apps and the site give in so many words."""
     return {**wanted.app_settings(values["omero_web_apps"]), **values["omero_web_config"]}
@@ -362,7 +432,9 @@ class ActionModule(wanted.RoleAction):
                 problems.append(problem_of_evaluation(name, error))
             else:
                 problems += problems_of_value(name, values[name], option)
-        problems = problems or list(problems_of_combinations(values))
+        if not problems:
+            cluster = self._cluster()
+            problems = [*problems_of_combinations(values), *problems_of_cluster(values, cluster)]
         try:
             found = problems or brands.collected(wanted.plain(values["omero_web_branding"]), wanted.LOGO, self._find)
         except brands.Problem as problem:
@@ -370,10 +442,27 @@ class ActionModule(wanted.RoleAction):
         if problems:
             # An exception would be announced as one.
             return {**result, "failed": True, "msg": "\n".join(problems)}
-        site = wanted.site_of({**wanted.plain(values), "omero_web_branding": found}, self.constants)
+        values = {**wanted.plain(values), "omero_web_branding": found}
+        if "omero_web" in cluster["roles"]:
+            values = wanted.as_one_of_many(values, cluster)
+        site = wanted.site_of(values, self.constants)
         look = wanted.look_arguments(site, self.constants)
         # Secrets are among what follows, so it is for the steps to come alone.
         return {**result, "changed": False, "_ansible_no_log": True, "look": look, **site}
+
+    def _cluster(self):
+        """Return what is around this host."""
+        balancers, redis = self.in_group("omero_web_lb"), self.in_group("omero_web_redis")
+        addresses = [self.address_of_host(host) for host in balancers]
+        return {
+            "host": self.hostname,
+            "roles": [name for name in self.variables["group_names"] if name.startswith("omero_web")],
+            "peers": len(self.in_group("omero_web")),
+            "balancers": addresses,
+            "no_addresses": [address for address in addresses if not is_address(address)],
+            "has_tls": any(self.of_host(host, "omero_web_tls_certificate") for host in balancers),
+            "redis": self.address_of_host(redis[0]) if redis else "",
+        }
 
     def _find(self, path):
         """Return where a file or a directory is that the site names, as for Ansible's own copy."""

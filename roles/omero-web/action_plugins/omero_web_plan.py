@@ -401,6 +401,20 @@ def problem_of_answer(look, wanted):
     return f"{wanted['host']} answers {says}; see {logs}."
 
 
+def turn_of(look, is_balanced, planned):
+    """Return when a host changes that users reach through a balancer, beside the other hosts; empty if at once.
+
+    rolling     when it is its turn, while others have its users
+    together    with all the others: the hosts of two releases would not know each other's sessions
+    """
+    release = planned["change"].get("release")
+    if not (is_balanced and planned["live"] and release and planned["change"]["hand_over"]):
+        return ""
+    live = back.generation(look, planned["live"])["release"]
+    djangos = {look["releases"].get(name, {}).get("django") for name in (live, release)}
+    return "together" if len(djangos) > 1 else "rolling"
+
+
 def refuse_missing_files(look, wanted):
     for name, path in wanted["tls_files"].items():
         if path in look["missing_files"]:
@@ -502,7 +516,9 @@ class ActionModule(site_wants.RoleAction):
         decide = self._rollback if self._task.args.get("rollback") else self._plan
         try:
             told = warnings(look, self.hostname, self.constants["_omero_web_name"])
-            return {**result, "changed": False, "warnings": told, **decide(look)}
+            planned = decide(look)
+            turn = turn_of(look, boolean(self.checked["variables"]["omero_web_balanced"]), planned)
+            return {**result, "changed": False, "warnings": told, **planned, "turn": turn}
         except back.Refusal as refusal:
             # An exception would be announced as one.
             return {**result, "failed": True, "msg": str(refusal)}

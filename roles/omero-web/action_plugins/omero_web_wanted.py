@@ -18,7 +18,7 @@ from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
@@ -36,6 +36,8 @@ exec "$(command -v python3 || command -v /usr/libexec/platform-python || command
 """
 # Where there is none, OMERO's own client takes this one, but none from a URL for which a port is given.
 PROTOCOL_PORTS = {"ws": 80, "wss": 443, "tcp": 4063, "ssl": 4064, None: 4064}
+# Of the Redis that several hosts share.
+REDIS_PORT = 6379
 # In the order of the apps, and before what omero_web_config_append has.
 APP_LISTS = {
     "omero.web.middleware": "middleware",
@@ -137,6 +139,45 @@ def redis_of(variables, constants, django):
     }
 
 
+def in_url(address):
+    """Return an address as URLs have it."""
+    return f"[{address}]" if ":" in address else address
+
+
+def upstreams_of(hosts, name):
+    """Return the sets of hosts behind a balancer, as nginx has them: hosts of the same names are equal to users.
+
+    hosts: of each its `name`, `address` and `port`, and `server_names`, under which users know it
+    """
+    sets = {}
+    for host in hosts:
+        server = {"name": host["name"], "address": f"{in_url(host['address'])}:{host['port']}"}
+        sets.setdefault(tuple(host["server_names"]), []).append(server)
+    return [
+        {"name": f"{name}_{number}" if number else name, "server_names": list(names), "servers": servers}
+        for number, (names, servers) in enumerate(sets.items())
+    ]
+
+
+def as_one_of_many(variables, cluster):
+    """Return the variables of a host as if the site had said itself what follows from the hosts around it.
+
+    cluster: `balancers`, their addresses; `has_tls`, whether users reach them by TLS; `redis`, the address of the
+    Redis that the hosts share, or nothing
+    """
+    redis, proxies = cluster["redis"], variables["omero_web_trusted_proxies"]
+    password = quote(variables["omero_web_redis_password"], safe="")
+    url = variables["omero_web_redis_url"] or (f"redis://:{password}@{in_url(redis)}:{REDIS_PORT}/0" if redis else "")
+    cookies = {"omero.web.session_cookie_secure": True, "omero.web.csrf_cookie_secure": True}
+    return {
+        **variables,
+        "omero_web_balanced": boolean(variables["omero_web_balanced"]) or bool(cluster["balancers"]),
+        "omero_web_trusted_proxies": [*proxies, *(one for one in cluster["balancers"] if one not in proxies)],
+        "omero_web_redis_url": url,
+        "omero_web_config": {**(cookies if cluster["has_tls"] else {}), **variables["omero_web_config"]},
+    }
+
+
 def wsgi_args(variables):
     """Return the arguments of gunicorn: the proxies that the site has in place of nginx are to be believed, too."""
     arguments = [variables["omero_web_wsgi_args"]]
@@ -185,7 +226,7 @@ def branding_of(variables, static_url):
 
 def address_of(settings):
     host = str(settings.get("omero.web.application_server.host", "127.0.0.1"))
-    return f"{f'[{host}]' if ':' in host else host}:{settings.get('omero.web.application_server.port', 4080)}"
+    return f"{in_url(host)}:{settings.get('omero.web.application_server.port', 4080)}"
 
 
 def tls_of(variables, constants):
@@ -285,6 +326,7 @@ def site_of(variables, constants, cores=0, django=""):
         "hidden": {
             **variables["omero_web_secrets"],
             "omero_web_redis_url": redis["password"],
+            "omero_web_redis_password": variables["omero_web_redis_password"],
             "omero_web_trial_password": variables["omero_web_trial_password"],
             "omero_web_benchmark_password": variables["omero_web_benchmark_password"],
         },
@@ -292,6 +334,7 @@ def site_of(variables, constants, cores=0, django=""):
         "has_prometheus": "django_prometheus" in own_apps,
         "has_nginx": has_nginx,
         "ports": ports,
+        "trusted_proxies": variables["omero_web_trusted_proxies"],
         "address": address,
         "prefix": text_of(settings.get("omero.web.prefix")),
         "static_url": static_url,
@@ -595,6 +638,7 @@ def wanted_of(site, constants, known):
     return {
         **wanted_by_all(site, constants, known),
         "keep": int(variables["omero_web_keep_generations"]),
+        "is_balanced": boolean(variables["omero_web_balanced"]),
         "hold": variables["omero_web_hold"],
         "despite_hold": boolean(variables["omero_web_despite_hold"]),
         # The host
@@ -795,6 +839,18 @@ class RoleAction(ActionBase):
         kind = Shared if version_key(__version__) < [2, 19] else dict
         self._templar.available_variables = kind(self.variables, **known)
         return self._templar.template(self.variables[name])
+
+    def of_host(self, host, name):
+        """Return a variable of another host of the inventory, or the role's default."""
+        return self.variables["hostvars"][host].get(name, self._task._role.get_default_vars()[name])
+
+    def in_group(self, group):
+        return self.variables["groups"].get(group, [])
+
+    def address_of_host(self, host):
+        """Return the address under which other hosts reach one."""
+        known = self.variables["hostvars"][host]
+        return self.of_host(host, "omero_web_address") or known.get("ansible_host", host)
 
     def by(self):
         """Return who changes the host, as its history, its lock and notices tell it."""
