@@ -425,3 +425,66 @@ def test_run_says_all_that_is_wrong_at_once_and_no_secret(run):
         "omero_web_prefix cannot be evaluated: its template is wrong",
     ):
         assert sentence in output
+
+
+# --- several hosts ----------------------------------------------------------------------------------------------------
+
+FARM = {
+    "host": "web-1",
+    "roles": ["omero_web"],
+    "peers": 2,
+    "balancers": ["192.0.2.9"],
+    "no_addresses": [],
+    "has_tls": False,
+    "redis": "192.0.2.8",
+}
+SHARED = {"omero_web_redis_password": "p", "omero_web_secrets": {"omero.web.secret_key": "k"}}
+DEFAULT_VALUES = {name: option["default"] for name, option in SPEC.items()}
+
+
+def problems_of_farm(farm=None, **values):
+    return list(arguments.problems_of_cluster({**DEFAULT_VALUES, **SHARED, **values}, {**FARM, **(farm or {})}))
+
+
+@pytest.mark.parametrize(
+    "farm, values",
+    [
+        ({}, {}),
+        ({"redis": ""}, {"omero_web_redis_url": "redis://r/0"}),
+        ({"redis": ""}, {"omero_web_config": {"omero.web.session_engine": "own"}}),
+        # One host has nobody to share with, and hosts without a balancer are sites of their own.
+        ({"peers": 1, "redis": ""}, {"omero_web_secrets": {}}),
+        ({"balancers": [], "redis": ""}, {"omero_web_secrets": {}}),
+        ({"roles": ["omero_web_lb"]}, {"omero_web_tls_certificate": "self-signed"}),
+    ],
+)
+def test_farm(farm, values):
+    assert problems_of_farm(farm, **values) == []
+
+
+@pytest.mark.parametrize(
+    "farm, values, sentence",
+    [
+        ({"roles": ["omero_web", "omero_web_lb"]}, {}, "web-1 is in the groups omero_web and omero_web_lb"),
+        ({}, {"omero_web_redis_password": ""}, "omero_web_redis_password is empty, and the group omero_web_redis"),
+        ({"redis": ""}, {}, "There is a balancer before 2 hosts, and sessions are kept in files"),
+        ({"redis": ""}, {"omero_web_redis": True}, "and omero_web_redis is true, on each host its own"),
+        ({"balancers": [], "redis": ""}, {"omero_web_balanced": True}, "sessions are kept in files"),
+        ({}, {"omero_web_secrets": {}}, "give omero.web.secret_key in omero_web_secrets"),
+        ({}, {"omero_web_tls_certificate": "self-signed"}, "give it to the group omero_web_lb"),
+        ({}, {"omero_web_nginx": False}, "omero_web_nginx is false, and the group omero_web_lb has a host"),
+        ({}, {"omero_web_health_path": ""}, "omero_web_health_path is empty"),
+        ({"balancers": ["lb"], "no_addresses": ["lb"]}, {}, "omero_web_address of a balancer is lb"),
+    ],
+)
+def test_what_would_throw_users_out_is_refused(farm, values, sentence):
+    (found,) = problems_of_farm(farm, **values)
+    assert sentence in found
+
+
+@pytest.mark.parametrize("value, is_good", [
+    (1, True), ("3", True), ("25%", True), ([1, "50%"], True), ("100%", True),
+    (0, False), ("0%", False), ("120%", False), ([], False), ("some", False), ([1, "x"], False),
+])  # fmt: skip
+def test_serial(value, is_good):
+    assert (problems("omero_web_serial", value) == []) == is_good

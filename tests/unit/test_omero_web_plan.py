@@ -938,3 +938,29 @@ def test_what_runs_is_gone_back_to_where_somebody_removed_the_link():
     change = planned(converged(current=0))["change"]
     assert change["fallback"]["number"] == 2
     assert change["target"]["number"] == 3
+
+
+# --- when a host behind a balancer changes ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "is_balanced, live, hands_over, release, turn",
+    [
+        (True, 7, True, "new", "rolling"),
+        # The hosts with one Django and with the other would not know each other's sessions.
+        (True, 7, True, "newest", "together"),
+        (False, 7, True, "new", ""),
+        # Nobody uses a host that is new, and nobody notices that something is removed.
+        (True, 0, True, "new", ""),
+        (True, 7, False, "new", ""),
+        (True, 7, True, None, ""),
+    ],
+)
+def test_turn(is_balanced, live, hands_over, release, turn):
+    look = {
+        "generations": [{"number": 7, "release": "old", "address": "", "failed": False, "activated": True, "manifest": {}}],
+        "unfinished": {"generations": []},
+        "releases": {"old": {"django": "5.2"}, "new": {"django": "5.2"}, "newest": {"django": "6.0"}},
+    }
+    change = {"release": release, "hand_over": hands_over} if release else {}
+    assert planning.turn_of(look, is_balanced, {"live": live, "change": change}) == turn

@@ -564,3 +564,53 @@ def test_a_constant_is_evaluated_once():
     constants = wanted.Evaluated(lambda name: asked.append(name) or name.upper())
     assert [constants["a"], constants["a"]] == ["A", "A"]
     assert asked == ["a"]
+
+
+# --- several hosts ----------------------------------------------------------------------------------------------------
+
+
+def hosts(**names):
+    return [
+        {"name": name, "address": f"192.0.2.{number}", "port": 80, "server_names": known_as}
+        for number, (name, known_as) in enumerate(names.items(), start=1)
+    ]
+
+
+def test_hosts_of_the_same_names_are_equal_to_users():
+    found = wanted.upstreams_of(hosts(a=["omero.org"], b=["public.org"], c=["omero.org"]), "omeroweb")
+    assert [(one["name"], one["server_names"], [server["name"] for server in one["servers"]]) for one in found] == [
+        ("omeroweb", ["omero.org"], ["a", "c"]),
+        ("omeroweb_1", ["public.org"], ["b"]),
+    ]
+
+
+def test_addresses_are_written_as_nginx_has_them():
+    (one,) = wanted.upstreams_of([{"name": "a", "address": "2001:db8::1", "port": 81, "server_names": ["b"]}], "x")
+    assert one["servers"] == [{"name": "a", "address": "[2001:db8::1]:81"}]
+
+
+def one_of_many(cluster=None, **variables):
+    cluster = {"balancers": ["192.0.2.9"], "has_tls": False, "redis": "192.0.2.8", **(cluster or {})}
+    given = {**DEFAULTS, **{f"omero_web_{name}": value for name, value in variables.items()}}
+    return wanted.as_one_of_many(given, cluster)
+
+
+def test_hosts_believe_their_balancer_and_share_a_redis():
+    found = one_of_many(redis_password="a/b@c%d", trusted_proxies=["192.0.2.7"])
+    assert found["omero_web_balanced"]
+    assert found["omero_web_trusted_proxies"] == ["192.0.2.7", "192.0.2.9"]
+    assert found["omero_web_redis_url"] == "redis://:a%2Fb%40c%25d@192.0.2.8:6379/0"
+    password = wanted.redis_of(found, CONSTANTS, "5.2")["password"]
+    assert password == "a/b@c%d", "it survives the URL"
+
+
+def test_what_the_site_says_itself_wins():
+    found = one_of_many({"has_tls": True}, redis_url="redis://r:1/0", config={"omero.web.csrf_cookie_secure": False})
+    assert found["omero_web_redis_url"] == "redis://r:1/0"
+    secure = {"omero.web.session_cookie_secure": True, "omero.web.csrf_cookie_secure": False}
+    assert found["omero_web_config"] == secure
+
+
+def test_a_host_without_others_is_as_it_was():
+    alone = one_of_many({"balancers": [], "redis": ""})
+    assert alone == DEFAULTS

@@ -21,7 +21,7 @@ PLUGIN_FILES = [ROLE / f"action_plugins/omero_web_{name}.py" for name in EVALUAT
 CODE = "\n".join(path.read_text() for path in (*TASKS, *CONSTANTS, *PLUGIN_FILES, *sorted(ROLE.glob("templates/*"))))
 PLAYBOOKS = "\n".join(path.read_text() for path in ROOT.glob("playbooks/*.yml"))
 # Of the inventory.
-GROUPS = {"omero_web_lb", "omero_web_redis", "omero_web_rolling"}
+GROUPS = {"omero_web_lb", "omero_web_redis", "omero_web_rolling", "omero_web_together"}
 # They have names like variables, and few have that of one.
 PLUGINS = {path.stem for path in (*ROOT.glob("library/*"), *ROOT.glob("module_utils/*"), *ROLE.glob("*_plugins/*.py"))}
 
