@@ -4,6 +4,8 @@
 
 SUITE ?= bookworm
 HOSTS ?= 1
+# Whether the hosts are behind a balancer.
+CLUSTER ?=
 SCENARIO ?= default
 SCENARIOS := $(sort $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml))))
 
@@ -44,9 +46,9 @@ hosts:
 	tests/install-tools.sh controller hosts
 
 demo-hosts: hosts
-	$(PYTHON) tests/demo.py up $(HOSTS) $(SUITE)
+	$(PYTHON) tests/demo.py up $(HOSTS) $(SUITE) $(if $(CLUSTER),cluster)
 
-demo: hosts ## Run a real OMERO.web on throwaway hosts (SUITE=bookworm|bullseye|trixie HOSTS=n)
+demo: hosts ## Run a real OMERO.web on throwaway hosts (SUITE=bookworm|bullseye|trixie HOSTS=n CLUSTER=1)
 	$(MAKE) --no-print-directory --jobs=2 setup demo-hosts
 	ansible-playbook --inventory inventory/demo playbooks/site.yml molecule/resources/omero-server.yml
 	@echo; $(PYTHON) tests/demo.py show; \
@@ -64,7 +66,7 @@ lint: tools ## Check style, syntax and tables
 	ruff check .
 	yamllint --strict .
 	ansible-lint --offline --strict
-	ansible-doc --type module --module-path library omero_archive omero_config omero_config_info omero_web_benchmark omero_web_build omero_web_change omero_web_info omero_web_outdated > /dev/null
+	ansible-doc --type module --module-path library omero_archive omero_config omero_config_info omero_web_balancer omero_web_benchmark omero_web_build omero_web_change omero_web_info omero_web_outdated > /dev/null
 	ansible-doc --type role --roles-path roles omero-web > /dev/null
 	tests/tables.py
 

@@ -12,10 +12,10 @@ module: omero_web_balancer
 short_description: Has nginx send users to hosts of OMERO.web, and keeps hosts without users that are to change
 version_added: 1.0.0
 description:
-  - Writes the upstreams of nginx on a balancer, and what else is given for it, after nginx has tested all of it. What
-    nginx rejects is never there for it to read.
-  - A host that leaves is a backup from then on. It has no users as long as another host has, and all of them if no other
-    one answers. So a run that is broken off never takes the last host from users.
+  - Writes the upstreams of nginx on a balancer, and what else is given for it, after nginx has tested it. What nginx
+    rejects is never there for it to read.
+  - A host that leaves is a backup from then on. It has no users as long as another host has, and all of them if none
+    answers. So a run that is broken off never takes the last host from users.
   - It is one process on the balancer, which goes on if the controller or the connection is gone.
 options:
   name:
@@ -81,7 +81,7 @@ options:
     type: int
     default: 30
   slow_start:
-    description: Seconds for which a host that comes back has a tenth of the users that another one has. V(0) is for none.
+    description: Seconds for which a host that comes back has a tenth of the users of another one. V(0) is for none.
     type: int
     default: 10
   files:
@@ -89,7 +89,7 @@ options:
     type: dict
     default: {}
   default_site:
-    description: The distribution's own site, which would answer in place of OMERO.web, with V(path) and perhaps V(part).
+    description: The distribution's own site, which would answer in place of OMERO.web, as V(path) and perhaps V(part).
     type: dict
   lock_timeout:
     description: Seconds to wait for another run that changes the balancer.

@@ -14,7 +14,7 @@ import re
 import time
 
 from ansible.module_utils.common.text.converters import to_bytes, to_native
-from ansible.module_utils.omero_web_host import Problem, in_words, read, remove_file, write
+from ansible.module_utils.omero_web_host import in_words, read, remove_file, write
 from ansible.module_utils.omero_web_http import get, place_of
 from ansible.module_utils.omero_web_nginx import Nginx
 from ansible.module_utils.omero_web_process import Lock, in_a_process_of_its_own
@@ -71,8 +71,8 @@ def decide(upstreams, before, leave, enter, is_well):
     before: what the file has said of hosts by their names; of one that is new, nothing
     leave: names of those that are to have no users
     enter: names of those that are to have users again, if is_well(name)
-    A host leaves only where another one has users. Where that one is out as well, for whatever run has left it so, it is
-    asked to come back first.
+    A host leaves only where another one has users. Where that one is out as well, for whatever run has left it so, it
+    comes back first.
     """
     names = servers_of(upstreams)
     enter = [name for name in names if name in enter and name not in leave and before.get(name) != FULL_WEIGHT]
@@ -134,7 +134,8 @@ class Balancer(object):
 
     def is_well(self, name):
         """Tell whether a host answers as a balancer asks it, within the time that it is given."""
-        place, path = place_of("http://%s%s" % (servers_of(self.upstreams)[name]["address"], self.params["health_path"]))
+        address = servers_of(self.upstreams)[name]["address"]
+        place, path = place_of("http://%s%s" % (address, self.params["health_path"]))
         deadline = time.time() + self.params["patience"]
         while get(place, path, self.params["host"], SECONDS_OF_A_QUESTION).status != 200:
             if time.time() > deadline:

@@ -17,6 +17,18 @@ def test_first_host_has_the_stand_in_and_its_user():
     assert inventory["all"]["vars"] == {"omero_demo_user": "researcher", "omero_demo_password": "images-1"}
 
 
+def test_users_of_a_cluster_come_to_its_balancer():
+    balancer = {"omero_web_lb": {"hosts": {"demo-balancer": {"ansible_host": "198.18.0.10"}}}}
+    inventory = demo["inventory_of"]({**BOOTED, **balancer}, "images-1")
+    assert demo["description_of"](inventory).splitlines()[:3] == [
+        "OMERO.web is at:",
+        "  http://198.18.0.10/",
+        "Log in as researcher with the password images-1.",
+    ]
+    assert inventory["all"]["vars"]["omero_web_redis_password"]
+    assert inventory["all"]["vars"]["omero_web_secrets"]["omero.web.secret_key"]
+
+
 def test_stand_in_knows_the_user():
     from stand_in.world import World
 

@@ -5,6 +5,7 @@ from collections import namedtuple
 
 import pytest
 from ansible.module_utils import omero_web_balancer as balancer
+from ansible.module_utils.omero_web_host import Problem
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -152,7 +153,7 @@ def test_what_nginx_refuses_is_taken_back(host):
     site = host.root / "conf.d/site.conf"
     changed(host, enter=ALL, files={str(site): {"content": "good", "mode": "0644"}})
     host.refuses = "nonsense"
-    with pytest.raises(balancer.Problem, match="nonsense is wrong"):
+    with pytest.raises(Problem, match="nonsense is wrong"):
         changed(host, leave=["web-1"], files={str(site): {"content": "nonsense", "mode": "0644"}})
     assert site.read_text() == "good"
     assert balancer.known_of((host.root / "conf.d/hosts.conf").read_text()) == IN

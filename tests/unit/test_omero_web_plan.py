@@ -957,8 +957,9 @@ def test_what_runs_is_gone_back_to_where_somebody_removed_the_link():
     ],
 )
 def test_turn(is_balanced, live, hands_over, release, turn):
+    seven = {"number": 7, "release": "old", "address": "", "failed": False, "activated": True, "manifest": {}}
     look = {
-        "generations": [{"number": 7, "release": "old", "address": "", "failed": False, "activated": True, "manifest": {}}],
+        "generations": [seven],
         "unfinished": {"generations": []},
         "releases": {"old": {"django": "5.2"}, "new": {"django": "5.2"}, "newest": {"django": "6.0"}},
     }
