@@ -152,7 +152,7 @@ def test_what_tasks_and_templates_read_is_there():
         "site": {**action.checked, "look": wanted.look_arguments(action.checked, action.constants)},
         "plan": {
             **action.known,
-            **dict.fromkeys(("steps", "says", "generation", "live", "host", "change", "problem"), {}),
+            **dict.fromkeys(("steps", "says", "generation", "live", "host", "change", "problem", "turn"), {}),
         },
     }
     # What the plan makes of them: tests/unit/test_omero_web_plan.py.

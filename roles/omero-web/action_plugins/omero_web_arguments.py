@@ -56,6 +56,13 @@ def is_address(value):
         return False
 
 
+def is_interface(value):
+    try:
+        return bool(ipaddress.ip_interface(value))
+    except ValueError:
+        return False
+
+
 def is_serial(value):
     """Tell whether Ansible takes it for the number of hosts that change at a time."""
     parts = value if isinstance(value, list) and value else [value]
@@ -96,6 +103,11 @@ CONSTRAINTS = {
     "omero_web_canary_errors": (lambda value: 0 <= float(value) <= 100, "a percentage from 0 to 100"),
     "omero_web_address": like(r"[\w.:-]*", "an address, such as 192.0.2.10, or empty"),
     "omero_web_redis_password": like(r"[!-~]*", "letters, digits and punctuation, without spaces"),
+    "omero_web_virtual_address": (
+        lambda value: not value or ("/" in value and is_interface(value)),
+        "an address with the length of its network, such as 192.0.2.9/24, or empty",
+    ),
+    "omero_web_virtual_interface": like(r"[\w.-]{0,15}", "the name of a network interface, such as eth0, or empty"),
     "omero_web_serial": (is_serial, 'a number, a percentage such as "25%", or a list of them'),
     "omero_web_health_path": like(r"(/[\w.~-]+)+|", "a path such as /healthz, or empty"),
     "omero_web_private_paths[]": like(r"(/[\w.~-]+)+", "a path such as /metrics"),
@@ -297,6 +309,7 @@ def problems_of_cluster(values, cluster):
             "other's way; give the balancer a host of its own."
         )
     if "omero_web_lb" in roles:
+        yield from problems_of_virtual_address(values, cluster)
         return
     if cluster["redis"] and not values["omero_web_redis_password"]:
         yield (
@@ -321,6 +334,21 @@ def problems_of_cluster(values, cluster):
         )
     if cluster["peers"] > 1:
         yield from problems_of_shared_sessions(values, cluster)
+
+
+def problems_of_virtual_address(values, cluster):
+    """Sentences on an address that balancers hand on among each other."""
+    address, interface = values["omero_web_virtual_address"], values["omero_web_virtual_interface"]
+    if address and not interface:
+        yield (
+            f"omero_web_virtual_address is {address}, and omero_web_virtual_interface is empty; name the network "
+            "interface that is to have it, as eth0."
+        )
+    if address and cluster["no_addresses"]:
+        yield (
+            f"omero_web_virtual_address is {address}, and a balancer is known as {cluster['no_addresses'][0]}; give "
+            "each balancer an address in omero_web_address, by which the others reach it."
+        )
 
 
 def problems_of_shared_sessions(values, cluster):
