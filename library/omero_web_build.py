@@ -120,15 +120,16 @@ except ImportError:  # Python 2.7
 SECONDS_BETWEEN_LOOKS = 0.5
 LONGEST_LOG = 100000
 LONGEST_LINE = 200
-# Nobody waits for a build any more who has not asked for so long.
-PATIENCE = 120
-# What has secrets goes with the script's end, and all the rest where nobody waits for it any more.
+# So long after its end, a run that was lost can come back and hear how the build ended.
+SECONDS_KEPT = 600
+# What has secrets goes with the script's end. The rest is kept for the run that waits. Where none comes, a service that
+# sleeps removes it: the systemd of CentOS 7 would keep a transient timer until the next boot.
 RUN = """\
 cd %(directory)s
 exec < /dev/null >> log 2>&1
 trap 'exit 143' TERM INT HUP
 trap 'code=$?; cd /; rm -rf %(directory)s/input; echo "$code" > %(directory)s/code
-    [ $(($(date +%%s) - $(stat -c %%Y %(directory)s/asked))) -le %(patience)d ] || rm -rf %(directory)s' EXIT
+    systemd-run --quiet --description="Remove %(directory)s" sh -c "sleep %(seconds)d; rm -rf %(directory)s"' EXIT
 %(environment)s
 step() { echo "$1" > %(directory)s/step; : > %(directory)s/log; }
 cd input
@@ -158,23 +159,22 @@ class Build(object):
         self.deadline = time.time() + seconds if seconds else None
         while directory or not self.built():
             # Without a directory, for that of another run, or of one that was cut off.
-            if not self.wait(directory):
+            if not self.wait():
                 return dict(self.progress(directory), changed=False, unfinished=True, directory=directory)
-            if directory:
+            if directory and (os.path.isdir(directory) or self.built()):
                 self.finish(directory)
                 return {"changed": True, "unfinished": False, "path": self.built()}
+            # How a build failed whose run comes back too late is found by another one.
             if not self.built():
                 directory = self.begin()
         self.clear()
         return {"changed": False, "unfinished": False, "path": self.built()}
 
-    def wait(self, directory):
+    def wait(self):
         """Wait for the unit to end; tell whether it has."""
         while self.systemd.state(self.unit) in ("active", "activating", "deactivating"):
             if self.deadline is not None and time.time() >= self.deadline:
                 return False
-            if directory:
-                os.utime(os.path.join(directory, "asked"), None)
             time.sleep(SECONDS_BETWEEN_LOOKS)
         return True
 
@@ -207,12 +207,9 @@ class Build(object):
             shutil.rmtree(directory, ignore_errors=True)
 
     def clear(self):
-        """Clear away what builds have left whose runs were cut off: those that are done, or that nobody asks for."""
+        """Clear away what builds have left whose runs were cut off: of what is built, nobody asks how it failed."""
         for directory in glob.glob(os.path.join(self.runtime, self.unit + ".*")):
-            asked = os.path.join(directory, "asked")
-            is_left = os.path.exists(asked) and time.time() - os.stat(asked).st_mtime > PATIENCE
-            if is_left or self.text(directory, "code").strip() == "0":
-                shutil.rmtree(directory, ignore_errors=True)
+            shutil.rmtree(directory, ignore_errors=True)
 
     def text(self, directory, name):
         return (read(directory, name) or b"").decode("utf-8", "replace")
@@ -221,8 +218,8 @@ class Build(object):
         os.mkdir(os.path.join(directory, "input"), 0o700)
         contents = dict(("input/" + name, content) for name, content in self.files.items())
         exports = ["export %s=%s" % (name, quote(value)) for name, value in sorted(self.environment.items())]
-        known = {"directory": quote(directory), "patience": PATIENCE, "environment": "\n".join(exports)}
-        contents.update(script=self.script, run=RUN % known, asked="")
+        known = {"directory": quote(directory), "seconds": SECONDS_KEPT, "environment": "\n".join(exports)}
+        contents.update(script=self.script, run=RUN % known)
         for name, content in contents.items():
             path = os.path.join(directory, name)
             if not os.path.isdir(os.path.dirname(path)):

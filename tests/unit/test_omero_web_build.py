@@ -58,6 +58,11 @@ def commands(monkeypatch):
 def build(commands, tmp_path):
     """A function that builds with a script, in a directory in which `made` proves it."""
     (tmp_path / "run").mkdir()
+    (tmp_path / "bin").mkdir()
+    systemd_run = tmp_path / "bin" / "systemd-run"
+    # What it is to run, it keeps for a test.
+    systemd_run.write_text(u'#!/bin/sh\nfor last; do :; done; echo "$last" > "$WHERE/later"\n')
+    systemd_run.chmod(0o755)
 
     def build(script, going_on=None, **files):
         params = {
@@ -68,7 +73,8 @@ def build(commands, tmp_path):
             "creates": str(tmp_path / "made*"),
         }
         runtime = str(tmp_path / "run")
-        environment = {"PATH": os.environ["PATH"], "WHERE": str(tmp_path), "QUOTED": "it's \"here\"; $PATH"}
+        path = "%s:%s" % (tmp_path / "bin", os.environ["PATH"])
+        environment = {"PATH": path, "WHERE": str(tmp_path), "QUOTED": "it's \"here\"; $PATH"}
         one = omero_web_build.Build(params, Systemd(commands), environment, runtime)
         return one.run(**going_on) if going_on else one.run()["changed"]
 
@@ -152,13 +158,13 @@ class Gone(BaseException):
 @pytest.fixture
 def build_and_go(build, commands, monkeypatch):
     """Begin a build, whose run is gone before its end."""
-    def gone(self, directory):
+    def gone(self):
         raise Gone()
 
     def build_and_go(script):
-        waits = iter([lambda self, directory: True, gone])
+        waits = iter([lambda self: True, gone])
         with monkeypatch.context() as patch:
-            patch.setattr(omero_web_build.Build, "wait", lambda self, directory: next(waits)(self, directory))
+            patch.setattr(omero_web_build.Build, "wait", lambda self: next(waits)(self))
             with pytest.raises(Gone):
                 build(script, secret="secret")
         commands.process.wait()
@@ -166,11 +172,27 @@ def build_and_go(build, commands, monkeypatch):
     return build_and_go
 
 
-def test_a_build_whose_run_is_gone_leaves_nothing(build_and_go, tmp_path, monkeypatch):
-    monkeypatch.setattr(omero_web_build, "PATIENCE", -1)
-    build_and_go('sleep 0.2; touch "$WHERE/made"')
-    assert (tmp_path / "made").exists()
+@pytest.mark.parametrize("ends", ['touch "$WHERE/made"', "false", "kill -TERM $$; sleep 1"])
+def test_what_a_build_leaves_whose_run_is_gone_is_removed_by_systemd(build_and_go, tmp_path, ends):
+    build_and_go("sleep 0.2; " + ends)
+    (left,) = (tmp_path / "run").iterdir()
+    assert not (left / "input").exists()
+    later = (tmp_path / "later").read_text()
+    assert later == "sleep %d; rm -rf %s\n" % (omero_web_build.SECONDS_KEPT, left)
+    subprocess.check_call(["sh", "-c", later.replace("sleep", ":")])
     assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_run_that_comes_back_hears_how_it_failed_and_one_that_comes_too_late_builds_again(build, commands, tmp_path):
+    begun = build("step packages; sleep 0.2; echo why; false", going_on={"seconds": 0.01})
+    commands.process.wait()
+    with pytest.raises(Problem) as caught:
+        build("exit 1", going_on={"seconds": 0, "directory": begun["directory"]})
+    assert caught.value.details == {"step": "packages", "log": "why\n"}
+    assert not os.path.exists(begun["directory"])
+    again = build('touch "$WHERE/made"', going_on={"seconds": 0, "directory": begun["directory"]})
+    assert again == {"changed": True, "unfinished": False, "path": str(tmp_path / "made")}
+    assert len(commands.started) == 2
 
 
 def test_what_it_leaves_for_a_run_that_may_come_back_goes_with_the_next_one(build, build_and_go, tmp_path):

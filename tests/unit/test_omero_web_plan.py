@@ -775,6 +775,19 @@ def test_instances_that_are_made_at_once():
         planned(converged(neighbours=[planning.neighbour_of(defaults)]), name="omero-web-public")
 
 
+def test_who_has_something_to_do_heeds_instances_that_no_look_sees_yet():
+    seen, unseen = {**NEIGHBOUR, "address": "seen"}, {**NEIGHBOUR, "name": "omero-web-new"}
+
+    def decide(look):
+        return {"steps": ["change"], "neighbours": look["neighbours"]}
+
+    decided = planning.decided(decide, {"neighbours": [seen]}, lambda: [NEIGHBOUR, unseen])
+    assert decided["neighbours"] == [seen, unseen]
+    assert planning.decided(decide, {"neighbours": [seen]}, list)["neighbours"] == [seen]
+    # Who has nothing to do does not even ask for them.
+    assert planning.decided(lambda look: {"steps": []}, {"neighbours": []}, None) == {"steps": []}
+
+
 def test_a_rollback_has_no_business_with_another_instance():
     look = converged(neighbours=[{**NEIGHBOUR, "basedir": BASEDIR}])
     with pytest.raises(back.Refusal, match="omero_web_basedir is /opt/omero/web, and the instance public on web-1"):

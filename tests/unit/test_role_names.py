@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -163,3 +164,24 @@ def test_what_tasks_and_templates_read_is_there():
         assert name in there[where], name
         value = there[where][name]
         assert not part or name in known or part in value, f"{name}.{part}"
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_the_roles_own_templates_say_what_ansible_would_make_of_them(site, monkeypatch):
+    def texts(action):
+        files = [file for file in action.checked["files"] if file["src"]]
+        contents = {file["path"]: action.content(file, action.known).decode() for file in files}
+        return {**action.generation_contents(action.known), **contents}
+
+    own = texts(Action(**SITES[site]))
+    monkeypatch.setattr(wanted.TEMPLATES, "list_templates", list)
+    assert texts(Action(**SITES[site])) == own
+
+
+def test_templates_are_compiled_before_there_is_a_host(monkeypatch):
+    templates = runpy.run_path(str(ROLE / "action_plugins/omero_web_plan.py"))["site_wants"].TEMPLATES
+    monkeypatch.setattr(templates, "compile", None)
+    names = templates.list_templates()
+    assert sorted(path.name for path in ROLE.glob("templates/*")) == names
+    for name in names:
+        templates.get_template(name)

@@ -662,6 +662,25 @@ def test_build_that_is_cut_off(start_play, play, packages, host, basedir):
     assert host.run("ls -d /run/%s.*", unit).failed
 
 
+@fault(
+    "the run is cut off while a release is built, and none comes back",
+    NOTHING,
+    "the build goes on, and what it leaves is removed some minutes after its end",
+)
+def test_build_to_which_no_run_comes_back(host):
+    unit, made = "omero-web-build-for-nobody.service", "/run/made-for-nobody"
+    build = {"unit": unit, "script": f"sleep 3; touch {made}", "creates": made, "seconds": 1}
+    command = ["ansible", "-i", INVENTORY, "omero_web", "--become", "-m", "omero_web_build", "-a", json.dumps(build)]
+    subprocess.run(command, cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)
+    wait_until(lambda: host.run("test -e %s && ! systemctl is-active --quiet %s", made, unit).succeeded)
+    assert host.check_output("cat /run/%s.*/code", unit) == "0"
+    remover = "sh -c sleep [0-9]*; rm -rf /run/%s"
+    # As if the minutes were over.
+    host.check_output(f"pkill -x -P $(pgrep -f '^/[^ ]*{remover}') sleep && rm %s", unit, made)
+    wait_until(lambda: host.run("ls -d /run/%s.*", unit).failed)
+    assert host.run(f"pgrep -f '^/[^ ]*{remover}'", unit).failed
+
+
 @fault("the host reboots during a run", "the site is back with the host", "the next run finishes the job")
 def test_reboot_during_a_run(play, cut_off, login):
     cut_off(START, PROCESS, **CHANGE)

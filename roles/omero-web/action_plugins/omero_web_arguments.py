@@ -19,10 +19,17 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.common.collections import is_string
 from ansible.module_utils.common.yaml import yaml_load
 from ansible.module_utils.parsing.convert_bool import BOOLEANS, boolean
+from ansible.plugins.loader import filter_loader, test_loader
 
 wanted = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_wanted.py"))))
 brands = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_branding.py"))))
 PREFIX = "omero_web_"
+# Ansible forks a process for each task of each host. What is done here, as its first process loads this, they all have.
+SPECS = yaml_load((wanted.ROLE / "meta/argument_specs.yml").read_text())["argument_specs"].values()
+SPEC = {name: option for one in SPECS for name, option in one["options"].items()}
+# Each would load all filters and tests for the first one that it uses.
+filter_loader.get("bool")
+test_loader.get("version")
 # The rule of the module omero_config, which comes into play when a release is built. Only modules can import it.
 secrecy = wanted.shared_code("omero_secrets").secrecy
 UNDEFINED = re.compile(r"'\w+' is undefined|has no attribute '\w+'")
@@ -449,11 +456,9 @@ class ActionModule(wanted.RoleAction):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        specs = yaml_load((wanted.ROLE / "meta/argument_specs.yml").read_text())["argument_specs"].values()
-        spec = {name: option for one in specs for name, option in one["options"].items()}
-        problems = list(problems_of_names(task_vars, spec))
+        problems = list(problems_of_names(task_vars, SPEC))
         values = {}
-        for name, option in spec.items():
+        for name, option in SPEC.items():
             try:
                 values[name] = self._templar.template(task_vars.get(name, option.get("default")))
             except AnsibleError as error:

@@ -18,6 +18,9 @@ from ansible.module_utils.parsing.convert_bool import boolean
 site_wants = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_wanted.py"))))
 version_key = site_wants.version_key
 
+# Before Ansible forks a process for each host.
+for template in site_wants.TEMPLATES.list_templates():
+    site_wants.TEMPLATES.get_template(template)
 # What a host alone decides as well.
 back = site_wants.shared_code("omero_web_rollback")
 
@@ -500,6 +503,19 @@ def neighbour_of(variables):
     }
 
 
+def decided(decide, look, unseen):
+    """Decide on a host, where other instances may be about to be put on it, which no look can see yet.
+
+    Where nothing is due, they are not asked for: of many hosts, each would take the longer the more there are.
+    """
+    planned = decide(look)
+    others = unseen() if planned["steps"] else []
+    if not others:
+        return planned
+    found = {one["name"]: one for one in [*others, *look["neighbours"]]}
+    return decide({**look, "neighbours": list(found.values())})
+
+
 # --- what Ansible sees ------------------------------------------------------------------------------------------------
 
 
@@ -511,12 +527,10 @@ class ActionModule(site_wants.RoleAction):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         look = self._task.args["look"]
-        found = {one["name"]: one for one in [*self._planned(task_vars), *look["neighbours"]]}
-        look = {**look, "neighbours": list(found.values())}
         decide = self._rollback if self._task.args.get("rollback") else self._plan
         try:
             told = warnings(look, self.hostname, self.constants["_omero_web_name"])
-            planned = decide(look)
+            planned = decided(decide, look, lambda: self._planned(task_vars))
             turn = turn_of(look, boolean(self.checked["variables"]["omero_web_balanced"]), planned)
             return {**result, "changed": False, "warnings": told, **planned, "turn": turn}
         except back.Refusal as refusal:

@@ -22,9 +22,14 @@ from urllib.parse import quote, unquote
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
+from ansible.plugins.filter.core import FilterModule
 from ansible.plugins.loader import module_utils_loader
+from ansible.plugins.test.core import TestModule
 from ansible.release import __version__
+from ansible.template import generate_ansible_template_vars
 from ansible.utils.vars import merge_hash
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.runtime import Context, missing
 
 ROLE = Path(__file__).parents[1]
 masked = runpy.run_path(str(ROLE / "filter_plugins/omero_web_masked.py"))["omero_web_masked"]
@@ -820,6 +825,30 @@ def plain(value):
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
+class Names(Context):
+    """The names that a template of the role knows: those that it is given, and all variables of the host."""
+
+    def resolve_or_missing(self, key):
+        found = super().resolve_or_missing(key)
+        return self.parent["__omero_web_variable"](key) if found is missing else found
+
+
+def own_templates():
+    """Return the role's own templates, read as Ansible reads them.
+
+    Ansible would compile them for each host. These are compiled once, in the process that it forks for each.
+    """
+    templates = Environment(loader=FileSystemLoader(ROLE / "templates"), trim_blocks=True, undefined=StrictUndefined)
+    templates.context_class = Names
+    # Jinja's own come first: those of newer Ansibles know no undefined value but Ansible's.
+    templates.filters = {**FilterModule().filters(), **templates.filters}
+    templates.tests = {**TestModule().tests(), **templates.tests}
+    return templates
+
+
+TEMPLATES = own_templates()
+
+
 class RoleAction(ActionBase):
     """An action that knows what the site wants."""
 
@@ -830,7 +859,8 @@ class RoleAction(ActionBase):
         self.hostname = task_vars["inventory_hostname"]
         # What follows from the variables, once they are checked.
         self.checked = task_vars.get("__omero_web_site")
-        self.constants = Evaluated(self.evaluated)
+        # One is made of others, each of which would otherwise be evaluated again.
+        self.constants = Evaluated(lambda name: self.evaluated(name, **self.constants))
         return super().run(tmp, task_vars)
 
     def evaluated(self, name, **known):
@@ -867,10 +897,28 @@ class RoleAction(ActionBase):
         """Return the content of a file of the role."""
         return (ROLE / "files" / name).read_text()
 
+    def variable(self, name):
+        """Return a variable for a template: as it was checked, or evaluated."""
+        if name in self.checked["variables"]:
+            return self.checked["variables"][name]
+        return self.constants[name] if name in self.variables else missing
+
     def rendered(self, template, own, plan):
         """Return a text from a template, which has variables of its own, and what is known of the plan."""
-        known = {"__omero_web_template": template, "__omero_web_own": own, "__omero_web_plan": plan}
-        return self.evaluated("_omero_web_rendered", **known)
+        if template not in TEMPLATES.list_templates():
+            # The site's may be anywhere, and has all that Ansible has.
+            known = {"__omero_web_template": template, "__omero_web_own": own, "__omero_web_plan": plan}
+            return self.evaluated("_omero_web_rendered", **known)
+        known = {
+            **generate_ansible_template_vars(str(ROLE / "templates" / template)),
+            "__omero_web_variable": self.variable,
+            "__omero_web_site": self.checked,
+            "__omero_web_host": self.variables["__omero_web_host"],
+            "__omero_web_plan": plan,
+            **own,
+        }
+        # As Ansible does: Jinja leaves out the end of the last line.
+        return TEMPLATES.get_template(template).render(known).removesuffix("\n") + "\n"
 
     def content(self, file, plan):
         """Return what a file of the role is to have in it, as bytes."""
