@@ -21,6 +21,7 @@ from ansible.module_utils.common.yaml import yaml_load
 from ansible.module_utils.parsing.convert_bool import BOOLEANS, boolean
 
 wanted = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_wanted.py"))))
+wheels = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_wheels.py"))))
 brands = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_branding.py"))))
 PREFIX = "omero_web_"
 # The rule of the module omero_config, which comes into play when a release is built. Only modules can import it.
@@ -127,6 +128,7 @@ CONSTRAINTS = {
         ("omero_web_ice_wheel_checksum", "omero_web_archive_checksum"),
         like(r"(sha256:[0-9a-fA-F]{64})?", "sha256: and 64 hexadecimal digits, or empty"),
     ),
+    "omero_web_lock_file": like(r"([/~].*[^/])?", "a path, absolute or from ~, or empty"),
     "omero_web_status_report": like(r"(.*[^/]\.html)?", "a path that ends in .html, or empty"),
     "omero_web_notify_url": like(r"(https?://[^\s/]+\S*)?", "a URL, as https://chat.example.org/hooks/…, or empty"),
     "omero_web_redis_url": like(
@@ -236,6 +238,7 @@ def problems_of_combinations(values):
         yield f"omero_web_config has omero.web.caches, which follows from {redis[0]}; leave out one of them."
     yield from problems_of_trial(values)
     yield from problems_of_benchmark(values)
+    yield from problems_of_wheels(values)
     has_certificate = values["omero_web_tls_certificate"] not in ("", "self-signed")
     if has_certificate != bool(values["omero_web_tls_key"]):
         given, missing = ("certificate", "key") if has_certificate else ("key", "certificate")
@@ -269,6 +272,20 @@ def problems_of_combinations(values):
             )
         if values["omero_web_tls_certificate"]:
             yield "omero_web_tls_certificate is for nginx, and omero_web_nginx is false; give it to your own proxy."
+
+
+def problems_of_wheels(values):
+    """Sentences on packages that cannot be what is asked of them: exactly the same on all hosts, or another time."""
+    packages = [*values["omero_web_packages"], *(app["package"] for app in values["omero_web_apps"])]
+    pip = wanted.pip_of(values["omero_web_pip_extra_args"])
+    if values["omero_web_lock_file"]:
+        editable = [source for source in pip["pip_sources"] if not wheels.are_shared([], [source])]
+        astray = [*wheels.not_on_index(packages), *editable]
+        if astray:
+            yield (
+                f"omero_web_lock_file is given, and the package {wanted.masked(astray[0])} is on no package index, "
+                "where it would be found again by its checksum; put it on one, or leave out omero_web_lock_file."
+            )
 
 
 def settings_of(values):

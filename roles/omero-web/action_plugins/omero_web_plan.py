@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from ansible.module_utils.parsing.convert_bool import boolean
 
 site_wants = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_wanted.py"))))
+wheels = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_wheels.py"))))
 version_key = site_wants.version_key
 
 # What a host alone decides as well.
@@ -340,7 +341,7 @@ def plan(look, wanted, release):
         "host": says_of_host(host, live["number"]),
         "selinux": says_of_selinux(look, wanted, is_new),
         "firewall": [f"open port {', '.join(look['closed_ports'])} in the firewall"] if look["closed_ports"] else [],
-        "build": [] if is_built else [f"build release {release['name']}"],
+        "build": [] if is_built else [f"build release {release['name']}", *wanted["writes"]],
         "change": says_of_change(look, wanted, number, is_new, hands_over) + says_of_removals(remove),
     }
     steps = [step for step, sentences in says.items() if sentences]
@@ -529,13 +530,27 @@ class ActionModule(site_wants.RoleAction):
         known["shipping"] = site_wants.shipping_of(site, self.constants, known, release)
         constraints = self.file("constraints-python2.7.txt").rstrip()
         definition = site_wants.definition_of(site, known["shipping"], release, constraints)
+        known["wheels"] = self._wheels(release, known["shipping"], definition)
+        definition.update(known["wheels"]["definition"])
         known["release"] = named_release(look, release, definition, order)
         known["socket"] = socket_of(order["name"], look, site["address"])
         wanted = site_wants.wanted_of(site, self.constants, known)
         wanted["despite_hold"] |= self._task.check_mode
+        wanted["writes"] = [f"write {known['wheels']['lock_file']}"] if known["wheels"]["writes_lock"] else []
         wanted["contents"] = {file["path"]: self.content(file, known) for file in site["files"]}
         wanted["parts"] = site_wants.parts_of(site, self.generation_contents(known), known["release"], look)
         return {**known, **plan(look, wanted, known["release"])}
+
+    def _wheels(self, release, shipping, definition):
+        """Return which wheels a release is installed from, or refuse a lock file that does not fit."""
+        site, platform = self.checked, self.constants["_omero_web_platform"]
+        chosen_by = wheels.chosen_by(definition, shipping, platform, release)
+        lock_file = site["variables"]["omero_web_lock_file"]
+        try:
+            lock = wheels.lock_in(Path(lock_file).expanduser(), chosen_by) if lock_file else None
+        except wheels.Problem as problem:
+            raise back.Refusal(f"{problem} Nothing has changed.") from None
+        return wheels.wheels_of(site, chosen_by, lock, self.constants["_omero_web_platform_cache"])
 
     def _planned(self, task_vars):
         """Return the instances that this play is about to put on the same host, where no look can see them yet.
