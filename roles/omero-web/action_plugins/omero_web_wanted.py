@@ -313,7 +313,7 @@ def site_of(variables, constants, cores=0, django=""):
         },
         "logs": logs if has_nginx else [],
         "packages": [*variables["omero_web_packages"], *(app["package"] for app in apps)],
-        **pip_of(variables["omero_web_pip_extra_args"]),
+        **pip_of(variables["omero_web_pip_extra_args"], boolean(variables["omero_web_offline"])),
         "static": static,
         # Apps may not even be loaded without settings of theirs, though what they are makes no difference to static
         # files.
@@ -321,12 +321,12 @@ def site_of(variables, constants, cores=0, django=""):
     }
 
 
-def pip_of(arguments):
-    """Return how pip is called for what it reads, and where from it has packages."""
-    others = PIP_SOURCE.sub("", arguments)
+def pip_of(arguments, is_offline):
+    """Return how pip is called for what it reads, and where it has packages from: offline, from nowhere."""
+    others = "--no-index" if is_offline else PIP_SOURCE.sub("", arguments)
     commands = {"install": others, **dict.fromkeys(("download", "wheel"), OF_INSTALL.sub("", others))}
     return {
-        "pip_sources": PIP_SOURCE.findall(arguments),
+        "pip_sources": [] if is_offline else PIP_SOURCE.findall(arguments),
         **{
             f"pip_{command}": f"-m pip {command} --disable-pip-version-check --requirement /dev/stdin {own}"
             for command, own in commands.items()

@@ -208,13 +208,13 @@ def beside(target):
             os.unlink(name)
 
 
-def settle(new, target):
-    """Give a file its name once its content is on the disk. The first of several runs gives it, for all of them."""
+def settle(new, target, replace=False):
+    """Give a file its name once its content is on the disk; unless it replaces one, the first of several runs does."""
     with open(new, "rb") as content:
         os.fsync(content.fileno())
     os.chmod(new, 0o644)
     with suppress(FileExistsError):
-        os.link(new, target)
+        (os.replace if replace else os.link)(new, target)
     directory = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(directory)
