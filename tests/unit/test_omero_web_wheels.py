@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from test_role_names import templar
 
 ROLE = Path(__file__).parents[2] / "roles/omero-web"
 spec = importlib.util.spec_from_file_location("omero_web_wheels", ROLE / "action_plugins/omero_web_wheels.py")
@@ -260,3 +261,16 @@ def test_requirements_of_an_archive(tmp_path):
     assert sorted(path.name for path in tmp_path.glob("*.txt")) == [
         "requirements-py27-all.txt", "requirements-py27.txt",
     ]  # fmt: skip
+
+
+# --- who builds them --------------------------------------------------------------------------------------------------
+
+
+def test_the_first_host_that_lacks_wheels_builds_them():
+    lacks = {"failed": "/a", "web-1": "/a", "web-2": "/b", "web-3": "/a", "web-4": "", "web-5": "/b", "web-6": None}
+    hostvars = {
+        name: {"inventory_hostname": name, **({} if path is None else {"__omero_web_lacks_wheels": path})}
+        for name, path in lacks.items()
+    }
+    known = {"hostvars": hostvars, "ansible_play_hosts": list(lacks)[1:]}
+    assert templar(**known).template("{{ _omero_web_first_without_wheels }}") == ["web-1", "web-2"]
