@@ -1,15 +1,13 @@
 """A host that reaches no index: it is installed from a bundle, or nothing changes."""
 
 import json
+import re
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from conftest import INVENTORY
-
-# Another release of the same packages: the wheels that the host was installed from serve again.
-ANOTHER_RELEASE = {"omero_web_config_append": {"omero.web.apps": ["django.contrib.humanize"]}}
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +17,7 @@ def limit(host):
 
 @pytest.fixture(scope="module")
 def offline(play, limit, host):
-    """Make a bundle of what the host has; the variables of a site that has nothing else."""
+    """Make a bundle of what the host has, and lock it; the variables of a site that has nothing else."""
     directory = INVENTORY.parent / host.backend.get_hostname()
     directory.mkdir(exist_ok=True)
     for who in ("ann", "bob"):
@@ -27,12 +25,13 @@ def offline(play, limit, host):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", directory / who]
         subprocess.run(command, check=True)
         (directory / f"{who}.signers").write_text(f"{who}@example.org {(directory / f'{who}.pub').read_text()}")
-    bundle = {"omero_web_bundle": str(directory / "site.tar")}
+    # With its packages locked, it is another release.
+    (directory / "lock.txt").unlink(missing_ok=True)
+    bundle = {"omero_web_bundle": str(directory / "site.tar"), "omero_web_lock_file": str(directory / "lock.txt")}
     code, output = play("playbooks/bundle.yml", *limit, **bundle, omero_web_bundle_key=str(directory / "ann"))
     assert code == 0, output
     return {
         **bundle,
-        **ANOTHER_RELEASE,
         "omero_web_offline": True,
         "omero_web_bundle_signers": str(directory / "ann.signers"),
         # That of another controller, which has none of this.
@@ -89,8 +88,12 @@ def test_a_bundle_with_one_changed_byte(stays, offline, tmp_path):
 
 
 def test_packages_that_are_not_in_the_bundle(stays, offline):
-    packages = {"omero_web_packages": ["omero-figure"]}
-    stays("has the wheels of omero-web", **{**offline, **packages})
+    wanted = {**offline, "omero_web_packages": ["omero-figure"], "omero_web_lock_file": ""}
+    stays("has the wheels of omero-web", **wanted)
+
+
+def test_packages_that_are_not_in_the_lock_file(stays, offline):
+    stays("(its packages are none, and here omero-figure)", **{**offline, "omero_web_packages": ["omero-figure"]})
 
 
 def test_a_release_is_built_without_an_index(play, offline, without_a_route, limit, host, basedir, live, login):
@@ -105,6 +108,9 @@ def test_a_release_is_built_without_an_index(play, offline, without_a_route, lim
         assert live() > before
         assert login().status == 200
         assert packages() == packages_before
+        locked = re.findall(r"(?m)^([\w.-]+==\S+) --hash", Path(offline["omero_web_lock_file"]).read_text())
+        installed = {re.sub(r"[-_.]+(?=.*==)", "-", package).lower() for package in packages()}
+        assert installed - set(locked) == {"zeroc-ice==3.6.5"}
         code, output = play("playbooks/site.yml", *limit, **offline)
     assert "changed=0" in output
     code, output = play("playbooks/site.yml", *limit)

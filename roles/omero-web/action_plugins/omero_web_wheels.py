@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
+from ansible.errors import AnsibleError
+
 wanted = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_wanted.py"))))
 
 # How many tars are kept for a platform: those that were used last. One has some 50 MB.
@@ -222,10 +224,17 @@ def settle(new, target, replace=False):
         os.close(directory)
 
 
+def time_of(path):
+    """Return when a file was changed, which another run may have removed meanwhile."""
+    with suppress(FileNotFoundError):
+        return path.stat().st_mtime
+    return time.time()
+
+
 def forget_the_oldest(directory, kept=KEPT):
     """Remove the tars that have not been used for the longest time, and what an interrupted run left."""
-    by_age = sorted(directory.glob("omero-web-*.tar"), key=lambda path: path.stat().st_mtime, reverse=True)
-    left = [path for path in directory.glob(".*.new") if time.time() - path.stat().st_mtime > SECONDS_OF_A_DAY]
+    by_age = sorted(directory.glob("omero-web-*.tar"), key=time_of, reverse=True)
+    left = [path for path in directory.glob(".*.new") if time.time() - time_of(path) > SECONDS_OF_A_DAY]
     for path in [*by_age[kept:], *left]:
         with suppress(FileNotFoundError):
             path.unlink()
@@ -272,20 +281,11 @@ class ActionModule(wanted.RoleAction):
 
     def _fetch(self, target):
         with beside(target) as new:
-            task = self._task.copy()
-            task.args = {"src": self._task.args["fetch"], "dest": str(new), "flat": True}
-            fetch = self._shared_loader_obj.action_loader.get(
-                "ansible.legacy.fetch",
-                task=task,
-                connection=self._connection,
-                play_context=self._play_context,
-                loader=self._loader,
-                templar=self._templar,
-                shared_loader_obj=self._shared_loader_obj,
-            )
-            fetched = fetch.run(task_vars=self.variables)
-            if fetched.get("failed"):
-                raise Problem(f"The wheels cannot be fetched from {self.hostname}: {fetched['msg'].rstrip('.')}.")
+            # Everybody may read it. Ansible's own fetch, as root, would have all of it in memory, in JSON.
+            try:
+                self._connection.fetch_file(self._task.args["fetch"], str(new))
+            except AnsibleError as error:
+                raise Problem(f"{self._task.args['fetch']} cannot be fetched from {self.hostname}: {error}") from None
             lists_in(new)
             settle(new, target)
         forget_the_oldest(target.parent)
