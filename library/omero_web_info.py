@@ -369,8 +369,9 @@ def group_name(gid):
 
 
 def wheels(basedir):
-    """Return the names of the wheels, and of archives that a build has left, the newest first."""
-    paths = [path for ending in ("whl", "zip") for path in glob.glob(os.path.join(basedir, "wheels", "*." + ending))]
+    """Return the names of the wheels, and of what else a build has left, the newest first."""
+    patterns = [os.path.join(basedir, "wheels", "*." + ending) for ending in ("whl", "zip", "tar")]
+    paths = [path for pattern in patterns for path in glob.glob(pattern)]
     return [os.path.basename(path) for path in sorted(paths, key=os.path.getmtime, reverse=True)]
 
 

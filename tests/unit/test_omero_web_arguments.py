@@ -114,6 +114,25 @@ def test_right_values(name, value):
             "omero_web_config has omero.web.caches, which follows from omero_web_redis; leave out one of them.",
         ),
         (
+            {"omero_web_lock_file": "/l", "omero_web_packages": ["a==1", f"b @ https://me:{SECRET}@example.org/b.whl"]},
+            "omero_web_lock_file is given, and the package b @ https://********@example.org/b.whl is on no package "
+            "index, where it would be found again by its checksum; put it on one, or leave out omero_web_lock_file.",
+        ),
+        (
+            {"omero_web_lock_file": "/l", "omero_web_apps": [{"package": "-e /srv/a"}]},
+            "omero_web_lock_file is given, and the package -e /srv/a is on no package index, where it would be found "
+            "again by its checksum; put it on one, or leave out omero_web_lock_file.",
+        ),
+        (
+            {"omero_web_offline": True, "omero_web_pip_extra_args": "-e git+https://example.org/a.git"},
+            "omero_web_offline is true, and omero_web_packages or omero_web_pip_extra_args has an editable package "
+            "(-e), which no bundle has; give the package itself.",
+        ),
+        (
+            {"omero_web_offline": "yes", "omero_web_bundle": "/b.tar"},
+            "omero_web_bundle is given and no omero_web_bundle_signers, by which its signature is verified; give both.",
+        ),
+        (
             {"omero_web_tls_certificate": "self-signed", "omero_web_http_port": "443"},
             "omero_web_http_port and omero_web_https_port are both 443; set one of them to another port.",
         ),

@@ -315,6 +315,8 @@ def action():
      "resolution')': /simple/x/\nERROR: No matching distribution found for x\n",
      "No connection to the package index: [Errno -3] Temporary failure in name resolution."),
     ("error: subprocess-exited-with-error\nmore\n", "error: subprocess-exited-with-error"),
+    # What was tried twice failed for one reason.
+    ("ERROR: No a\nmore\nERROR: No a\n", "ERROR: No a"),
     ("nothing of the kind", ""),
 ])
 def test_pip_says_why(action, log, says):
@@ -326,7 +328,7 @@ def test_who_waits_is_told_how_far_it_is(action):
     assert action.progress("web1", 30.4, "packages", "Collecting x") == sentence
     assert action.progress("web1", 15, "", "") == "web1: goes on with the build, 15 s so far"
     steps = set()
-    for template in "build-release", "ship-archive", "ship-pypi":
+    for template in "build-release", "build-wheels", "install-wheels", "ship-archive", "ship-pypi":
         with open(os.path.join(FILES, "..", "templates", template + ".sh.j2")) as content:
             steps.update(re.findall(r"(?m)^step (\w+)", content.read()))
     assert set(action.STEPS) == steps

@@ -298,6 +298,7 @@ def wanted(**differences):
         "keep": 3,
         "hold": "",
         "despite_hold": False,
+        "writes": [],
         "minimum_free_mb": 1500,
         "packages": ["nginx"],
         "gone_repositories": [],

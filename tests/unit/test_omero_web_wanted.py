@@ -208,6 +208,28 @@ def test_addresses_are_no_part_of_the_command_line_of_pip(arguments, sources, ot
     )
 
 
+@pytest.mark.parametrize(
+    "arguments, others",
+    [
+        ("--no-cache-dir --upgrade --retries 3", "--no-cache-dir --retries 3"),
+        ("--root-user-action=ignore --pre -U", "--pre"),
+        ("--upgrade-strategy eager --no-warn-script-location --proxy=http://example.org", "--proxy=http://example.org"),
+        ("--index-url https://example.org --no-compile --user-agent", "--user-agent"),
+    ],
+)
+def test_what_only_pip_install_knows_is_for_that_alone(arguments, others):
+    found = site(pip_extra_args=arguments)
+    for command in ("download", "wheel"):
+        beginning = f"-m pip {command} --disable-pip-version-check --requirement /dev/stdin"
+        assert found[f"pip_{command}"].removeprefix(beginning).split() == others.split()
+
+
+def test_pip_asks_no_index_offline():
+    found = site(pip_extra_args="--index-url https://example.org --find-links /srv --pre", offline="yes")
+    assert found["pip_sources"] == []
+    assert found["pip_install"].endswith(" --requirement /dev/stdin --no-index")
+
+
 def test_settings_of_apps_and_the_site_come_last():
     apps = [{"package": "a", "settings": {"omero.web.wsgi_timeout": 1, "omero.web.prefix": "/a"}}]
     found = site(apps=apps, prefix="/own", config={"omero.web.prefix": "/site"}, secrets={"omero.web.caches": {}})

@@ -16,7 +16,7 @@ CONSTANTS = sorted(ROLE.glob("vars/main/*.yml"))
 ENTRY_POINTS = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"].values()
 SPEC = {name: option for entry_point in ENTRY_POINTS for name, option in entry_point["options"].items()}
 # Variables that are evaluated in Python.
-EVALUATING = ("balancer", "benchmark", "build", "change", "plan", "state", "wanted")
+EVALUATING = ("air_gap", "balancer", "benchmark", "build", "change", "plan", "state", "wanted", "wheels")
 PLUGIN_FILES = [ROLE / f"action_plugins/omero_web_{name}.py" for name in EVALUATING]
 CODE = "\n".join(path.read_text() for path in (*TASKS, *CONSTANTS, *PLUGIN_FILES, *sorted(ROLE.glob("templates/*"))))
 PLAYBOOKS = "\n".join(path.read_text() for path in ROOT.glob("playbooks/*.yml"))

@@ -20,7 +20,8 @@ DEBIAN = {"distribution": "Debian", "distribution_major_version": "12", "distrib
 FACTS = {**DEBIAN, "os_family": "Debian", "nodename": "web-1"}
 RELEASE = {
     "name": "5.33.2-aa", "directory": "/srv/web/releases/5.33.2-aa", "version": "5.33.2", "method": "pypi",
-    "python": "3.11", "tag": "cp311", "interpreter": "/usr/bin/python3", "django": "5.2",
+    "python": "3.11", "tag": "cp311", "interpreter": "/usr/bin/python3", "django": "5.2", "release": "5.33.2",
+    "packages": [],
 }  # fmt: skip
 LIVE = {"number": 1, "manifest": {"prefix": "/old", "former_prefixes": [""]}}
 # All that has names of its own: what is set here brings its part of the files.
@@ -66,6 +67,9 @@ def templar(**variables):
     return Templar(DataLoader(), variables={**constants(), **known, **variables})
 
 
+wheels = runpy.run_path(str(ROLE / "action_plugins/omero_web_wheels.py"))
+
+
 class Action(wanted.RoleAction):
     """An action of the role, for a site whose variables are checked and a host of which all is known."""
 
@@ -82,7 +86,10 @@ class Action(wanted.RoleAction):
             "release": RELEASE,
             "socket": f"{self.constants['_omero_web_name']}-127.0.0.1:4090.socket",
         }
-        self.known["shipping"] = wanted.shipping_of(self.checked, self.constants, self.known, RELEASE)
+        shipping = wanted.shipping_of(self.checked, self.constants, self.known, RELEASE)
+        chosen = wheels["chosen_by"](RELEASE, shipping, "debian-12-x86_64", RELEASE)
+        self.known["shipping"] = shipping
+        self.known["wheels"] = wheels["wheels_of"](self.checked, chosen, None, "/cache")
 
 
 @functools.cache

@@ -338,7 +338,9 @@ def test_package_that_does_not_install(fails, packages):
 def test_package_index_out_of_reach(host, fails, packages):
     host.check_output("mv /etc/resolv.conf /etc/resolv.conf.before && echo nameserver 127.0.0.1 > /etc/resolv.conf")
     try:
-        fails("pip says: No connection to the package index: ", **packages("django-redis"))
+        # In words that no run had before: packages that have to be chosen.
+        words = f"sqlparse>0.0.{time.time_ns()}"
+        fails("pip says: No connection to the package index: ", **packages(words))
     finally:
         host.check_output("mv /etc/resolv.conf.before /etc/resolv.conf")
 
@@ -602,16 +604,17 @@ def test_trial_that_an_interrupted_run_left(play, cut_off, fails, host):
     assert not trials()
 
 
-# Of tasks that change something an upgrade has two: what must happen as a whole is one process on the host.
-CHANGES_OF_AN_UPGRADE = 2
+# Of tasks that change something an upgrade has four: wheels, which the controller keeps, the release, and what must
+# happen as a whole, which is one process on the host.
+CHANGES_OF_AN_UPGRADE = 4
 
 
 @exhaustive
 @fault(*INTERRUPTED)
 def test_upgrade_that_is_interrupted_after_every_change(play, host, login, packages):
     for changes in range(1, CHANGES_OF_AN_UPGRADE + 2):
-        # The same packages in other words: a release that has to be built.
-        upgrade = {**packages(f"sqlparse>0.0.{changes}"), "omero_web_threads": 1 + changes % 2}
+        # The same packages in words that no run had before: a release that has to be built, and its wheels.
+        upgrade = {**packages(f"sqlparse>0.0.{time.time_ns()}"), "omero_web_threads": 1 + changes % 2}
         code, output = play(interrupt_after=changes, **upgrade)
         assert login().status == 200, changes
         assert code == (-signal.SIGKILL if changes <= CHANGES_OF_AN_UPGRADE else 0), output
@@ -643,21 +646,23 @@ def test_two_runs_at_once(play, refused, host):
     assert host.check_output("omero config get omero.web.wsgi_threads") == "3"
 
 
-BUILDS = "systemctl list-units --plain --no-legend --state=active 'omero-web-build-*' | cut --delimiter=' ' --fields=1"
+BUILDS = "systemctl list-units --plain --no-legend --state=active 'omero-web-build-%s' | cut --delimiter=' ' --fields=1"
 
 
 @fault("the run is cut off while a release is built", NOTHING, "the build goes on, and the next run waits for it")
-def test_build_that_is_cut_off(start_play, play, packages, host, basedir):
-    upgrade = packages("sqlparse>0.0.0.1")
+@pytest.mark.parametrize("what", ["[0-9]*", pytest.param("wheels-*", marks=exhaustive)], ids=["release", "wheels"])
+def test_build_that_is_cut_off(start_play, play, packages, host, basedir, what):
+    before = host.check_output("readlink --canonicalize %s/current/release", basedir)
+    # In words that no run had before: packages that have to be chosen.
+    upgrade = packages(f"sqlparse>0.0.{time.time_ns()}")
     process = start_play(**upgrade)
-    wait_until(lambda: host.check_output(BUILDS), seconds=120)
-    unit = host.check_output(BUILDS)
+    wait_until(lambda: host.check_output(BUILDS % what), seconds=120)
+    unit = host.check_output(BUILDS % what)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     code, output = play(**upgrade)
     assert code == 0, output
-    release = unit[len("omero-web-build-") : -len(".service")]
-    assert host.check_output("readlink --canonicalize %s/current/release", basedir) == f"{basedir}/releases/{release}"
+    assert host.check_output("readlink --canonicalize %s/current/release", basedir) != before
     assert host.check_output("journalctl --output=cat --unit=%s | grep --count '^Started '", unit) == "1"
     assert host.run("ls -d /run/%s.*", unit).failed
 

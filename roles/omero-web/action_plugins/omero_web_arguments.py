@@ -22,6 +22,7 @@ from ansible.module_utils.parsing.convert_bool import BOOLEANS, boolean
 from ansible.plugins.loader import filter_loader, test_loader
 
 wanted = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_wanted.py"))))
+wheels = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_wheels.py"))))
 brands = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_branding.py"))))
 PREFIX = "omero_web_"
 # Ansible forks a process for each task of each host. What is done here, as its first process loads this, they all have.
@@ -159,6 +160,10 @@ CONSTRAINTS = {
         ("omero_web_ice_wheel_checksum", "omero_web_archive_checksum"),
         like(r"(sha256:[0-9a-fA-F]{64})?", "sha256: and 64 hexadecimal digits, or empty"),
     ),
+    **dict.fromkeys(
+        (f"omero_web_{name}" for name in ("lock_file", "bundle", "bundle_signers", "bundle_key")),
+        like(r"([/~].*[^/])?", "a path, absolute or from ~, or empty"),
+    ),
     "omero_web_status_report": like(r"(.*[^/]\.html)?", "a path that ends in .html, or empty"),
     "omero_web_notify_url": like(r"(https?://[^\s/]+\S*)?", "a URL, as https://chat.example.org/hooks/…, or empty"),
     "omero_web_redis_url": like(
@@ -268,6 +273,7 @@ def problems_of_combinations(values):
         yield f"omero_web_config has omero.web.caches, which follows from {redis[0]}; leave out one of them."
     yield from problems_of_trial(values)
     yield from problems_of_benchmark(values)
+    yield from problems_of_wheels(values)
     has_certificate = values["omero_web_tls_certificate"] not in ("", "self-signed")
     if has_certificate != bool(values["omero_web_tls_key"]):
         given, missing = ("certificate", "key") if has_certificate else ("key", "certificate")
@@ -374,6 +380,31 @@ def problems_of_shared_sessions(values, cluster):
             f"There is a balancer before {cluster['peers']} hosts, which have to have the same secret key; give "
             "omero.web.secret_key in omero_web_secrets (`openssl rand -base64 48` makes one)."
         )
+
+
+def problems_of_wheels(values):
+    """Sentences on packages that cannot be what is asked of them: exactly the same on all hosts, or another time."""
+    packages = [*values["omero_web_packages"], *(app["package"] for app in values["omero_web_apps"])]
+    pip = wanted.pip_of(values["omero_web_pip_extra_args"], is_offline=False)
+    if values["omero_web_lock_file"]:
+        editable = [source for source in pip["pip_sources"] if not wheels.are_shared([], [source])]
+        astray = [*wheels.not_on_index(packages), *editable]
+        if astray:
+            yield (
+                f"omero_web_lock_file is given, and the package {wanted.masked(astray[0])} is on no package index, "
+                "where it would be found again by its checksum; put it on one, or leave out omero_web_lock_file."
+            )
+    if boolean(values["omero_web_offline"]):
+        if not wheels.are_shared(packages, pip["pip_sources"]):
+            yield (
+                "omero_web_offline is true, and omero_web_packages or omero_web_pip_extra_args has an editable package "
+                "(-e), which no bundle has; give the package itself."
+            )
+        if values["omero_web_bundle"] and not values["omero_web_bundle_signers"]:
+            yield (
+                "omero_web_bundle is given and no omero_web_bundle_signers, by which its signature is verified; give "
+                "both."
+            )
 
 
 def settings_of(values):

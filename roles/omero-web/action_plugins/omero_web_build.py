@@ -29,7 +29,7 @@ ERROR = re.compile(r"(?m)(?:ERROR|error): .*$")
 def says_of_pip(log):
     """Return what pip says of a failure, of all that it says; empty if it says nothing of one."""
     found = NO_CONNECTION.search(log)
-    return f"No connection to the package index: {found[0]}." if found else " ".join(ERROR.findall(log))
+    return f"No connection to the package index: {found[0]}." if found else " ".join(dict.fromkeys(ERROR.findall(log)))
 
 
 def worded(step, release, host, packages, apps, log, tail):

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from ansible.module_utils.parsing.convert_bool import boolean
 
 site_wants = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_wanted.py"))))
+wheels = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_wheels.py"))))
 version_key = site_wants.version_key
 
 # Before Ansible forks a process for each host.
@@ -396,7 +397,7 @@ def plan(look, wanted, release):
         "host": says_of_host(host, live["number"]),
         "selinux": says_of_selinux(look, wanted, is_new),
         "firewall": says_of_firewall(look, "open", firewall["open"]),
-        "build": [] if is_built else [f"build release {release['name']}"],
+        "build": [] if is_built else [f"build release {release['name']}", *wanted["writes"]],
         "change": says_of_change(look, wanted, number, is_new, hands_over) + says_of_removals(remove),
         "close": says_of_firewall(look, "close", firewall["close"]),
     }
@@ -586,13 +587,15 @@ def decided(decide, look, unseen):
 class ActionModule(site_wants.RoleAction):
     """Finds out what is wanted, in the order in which it can be known, and plans."""
 
-    _VALID_ARGS = frozenset(("look", "rollback", "archive_version"))
+    _VALID_ARGS = frozenset(("look", "rollback", "archive_version", "ports"))
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         look = self._task.args["look"]
         decide = self._rollback if self._task.args.get("rollback") else self._plan
         try:
+            if "ports" in self._task.args:
+                return {**result, "changed": False, **self._around(look, self._task.args["ports"])}
             told = warnings(look, self.hostname, self.constants["_omero_web_name"])
             planned = decided(decide, look, lambda: self._planned(task_vars))
             turn = turn_of(look, boolean(self.checked["variables"]["omero_web_balanced"]), planned)
@@ -609,6 +612,12 @@ class ActionModule(site_wants.RoleAction):
             raise back.Refusal(problem)
         return site_wants.host_of(self.checked, self.constants, look, facts, self.hostname)
 
+    def _around(self, look, ports):
+        """Return what is known of a host that serves others of OMERO.web, and has these ports."""
+        zones = self.checked["variables"]["omero_web_firewall_zones"]
+        wanted = {"host": self.hostname, "ports": [int(port) for port in ports], "firewall_zones": zones}
+        return {**self._known(look), "firewall": firewall_work(look, wanted, gone=[])}
+
     def _rollback(self, look):
         host = self._known(look)
         return {**host, **back.plan_rollback(look, site_wants.wanted_of_rollback(self.checked, self.constants, host))}
@@ -623,13 +632,27 @@ class ActionModule(site_wants.RoleAction):
         known["shipping"] = site_wants.shipping_of(site, self.constants, known, release)
         constraints = self.file("constraints-python2.7.txt").rstrip()
         definition = site_wants.definition_of(site, known["shipping"], release, constraints)
+        known["wheels"] = self._wheels(release, known["shipping"], definition)
+        definition.update(known["wheels"]["definition"])
         known["release"] = named_release(look, release, definition, order)
         known["socket"] = socket_of(order["name"], look, site["address"])
         wanted = site_wants.wanted_of(site, self.constants, known)
         wanted["despite_hold"] |= self._task.check_mode
+        wanted["writes"] = [f"write {known['wheels']['lock_file']}"] if known["wheels"]["writes_lock"] else []
         wanted["contents"] = {file["path"]: self.content(file, known) for file in site["files"]}
         wanted["parts"] = site_wants.parts_of(site, self.generation_contents(known), known["release"], look)
         return {**known, **plan(look, wanted, known["release"])}
+
+    def _wheels(self, release, shipping, definition):
+        """Return which wheels a release is installed from, or refuse a lock file that does not fit."""
+        site, platform = self.checked, self.constants["_omero_web_platform"]
+        chosen_by = wheels.chosen_by(definition, shipping, platform, release)
+        lock_file = site["variables"]["omero_web_lock_file"]
+        try:
+            lock = wheels.lock_in(Path(lock_file).expanduser(), chosen_by) if lock_file else None
+        except wheels.Problem as problem:
+            raise back.Refusal(f"{problem} Nothing has changed.") from None
+        return wheels.wheels_of(site, chosen_by, lock, self.constants["_omero_web_platform_cache"])
 
     def _planned(self, task_vars):
         """Return the instances that this play is about to put on the same host, where no look can see them yet.

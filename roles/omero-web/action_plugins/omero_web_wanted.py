@@ -62,6 +62,11 @@ PIP_SOURCE = re.compile(
     r"(?:^|\s)((?:-[if][=\s]?|--(?:index-url|extra-index-url|find-links)[=\s])\s*\S+"
     r"|(?:-[cer][=\s]?|--(?:constraint|editable|requirement)[=\s])\s*\S+://\S+)"
 )
+# What `pip install` alone knows, of what sites give it.
+OF_INSTALL = re.compile(
+    r"(?:^|\s)(?:-U|-I|--upgrade|--force-reinstall|--ignore-installed|--compile|--no-compile|--user|--no-warn-\S+"
+    r"|--break-system-packages|--(?:upgrade-strategy|root-user-action)[=\s]\s*\S+)(?=\s|$)"
+)
 # Not what nginx has for "any", nor a pattern.
 SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 
@@ -356,13 +361,24 @@ def site_of(variables, constants, cores=0, django=""):
         },
         "logs": logs if has_nginx else [],
         "packages": [*variables["omero_web_packages"], *(app["package"] for app in apps)],
-        "pip_sources": PIP_SOURCE.findall(variables["omero_web_pip_extra_args"]),
-        "pip_install": "-m pip install --disable-pip-version-check --requirement /dev/stdin "
-        + PIP_SOURCE.sub("", variables["omero_web_pip_extra_args"]),
+        **pip_of(variables["omero_web_pip_extra_args"], boolean(variables["omero_web_offline"])),
         "static": static,
         # Apps may not even be loaded without settings of theirs, though what they are makes no difference to static
         # files.
         "static_settings": {**static["settings"], **app_settings(apps), **variables["omero_web_secrets"]},
+    }
+
+
+def pip_of(arguments, is_offline):
+    """Return how pip is called for what it reads, and where it has packages from: offline, from nowhere."""
+    others = "--no-index" if is_offline else PIP_SOURCE.sub("", arguments)
+    commands = {"install": others, **dict.fromkeys(("download", "wheel"), OF_INSTALL.sub("", others))}
+    return {
+        "pip_sources": [] if is_offline else PIP_SOURCE.findall(arguments),
+        **{
+            f"pip_{command}": f"-m pip {command} --disable-pip-version-check --requirement /dev/stdin {own}"
+            for command, own in commands.items()
+        },
     }
 
 
