@@ -87,7 +87,7 @@ def test_a_canary_with_errors_goes_back(play, users, webs, generations_live, out
     # What users ask for all day.
     broken = "location = /broken { return 500; } location = /webclient/api/containers/ { return 500; }"
     with users():
-        code, output = play(omero_web_canary_seconds=10, omero_web_canary_errors=0, omero_web_nginx_server=broken)
+        code, output = play(omero_web_canary_seconds=5, omero_web_canary_errors=0, omero_web_nginx_server=broken)
     words = " ".join(output.split())
     assert code != 0
     assert f"requests failed on {first}" in words and "the other hosts have not changed" in words
