@@ -33,13 +33,14 @@ def segment(machines):
     ip("link", "add", bridge, "type", "bridge")
     ip("address", "add", HERE, "dev", bridge)
     ip("link", "set", bridge, "up")
-    for number, machine in enumerate(machines.values()):
-        end = f"{bridge}{number}"
+    ends = {f"{bridge}{number}": machine for number, machine in enumerate(machines.values())}
+    for end, machine in ends.items():
         ip("link", "add", end, "type", "veth", "peer", "name", INTERFACE, "netns", machine.link)
         ip("link", "set", end, "master", bridge, "up")
         ip("-netns", machine.link, "link", "set", INTERFACE, "up")
     yield
-    ip("link", "delete", bridge)
+    for name in [*ends, bridge]:
+        ip("link", "delete", name)
 
 
 @pytest.fixture(scope="module")
