@@ -1,6 +1,6 @@
 # Everything a developer or a newcomer runs. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup tools hosts demo demo-hosts demo-down collection check lint unit molecule containers test faults bench
+.PHONY: help setup tools hosts demo demo-hosts demo-down collection check lint unit molecule containers test faults bench bench-scale
 
 SUITE ?= bookworm
 HOSTS ?= 1
@@ -99,3 +99,10 @@ bench: tools ## Measure on hosts of its own, each figure beside what it is to be
 	ansible-playbook --inventory .molecule/bench.json tests/bench/workers.yml
 	ansible-playbook --inventory .molecule/bench.json tests/bench/bench.yml
 	$(TESTHOSTS) down bench
+
+bench-scale: tools ## Measure what a run with nothing to change costs the controller, for up to 200 hosts
+	mkdir -p .molecule
+	$(TESTHOSTS) up bench-scale scale-1=$(SUITE) > .molecule/bench-scale.json
+	ansible-playbook --inventory .molecule/bench-scale.json playbooks/site.yml
+	tests/bench/scale.py .molecule/bench-scale.json
+	$(TESTHOSTS) down bench-scale

@@ -60,6 +60,16 @@ def test_files_that_a_page_shows_or_leads_to_are_there(path):
     assert [target for target in targets if not (path.parent / target).exists()] == []
 
 
+def test_what_is_reckoned_of_many_users_adds_up():
+    text = (ROOT / "docs/scaling.md").read_text().partition("\n## 10,000")[2].partition("\nMost of it")[0]
+    sums = re.findall(r"\| ([\d,.()+×/ ]+) = ([\d.]+) \|", text)
+    assert len(sums) == text.count(" = ")
+    for terms, result in sums:
+        # From rounded figures.
+        reckoned = eval(terms.replace("×", "*").replace(",", ""))
+        assert reckoned == pytest.approx(float(result), rel=0.05), terms
+
+
 def test_continuous_integration_runs_every_scenario():
     jobs = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())["jobs"]
     scenarios = {path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")}
