@@ -54,11 +54,10 @@ options:
     type: list
     elements: str
     default: []
-  ports:
-    description: Ports that firewalld should have open, as V(80/tcp).
-    type: list
-    elements: str
-    default: []
+  firewall:
+    description: Whether to look at the firewall.
+    type: bool
+    default: false
   configuration:
     description:
       - Digest of the configuration that is wanted. It is compared on the host with that of the live generation, which
@@ -200,7 +199,8 @@ service:
 neighbours:
   description:
     - The other instances of OMERO.web that the role installed - the C(name) of each, where it is and whose; the
-      C(address) of the one that is live; and C(sites), what that has nginx listen for, as C(ports) and C(server_names).
+      C(address) of the one that is live; C(sites), what that has nginx listen for, as C(ports) and C(server_names); and
+      C(ports), the ports of all its generations.
   type: list
   elements: dict
   returned: always
@@ -211,6 +211,7 @@ neighbours:
       group: omero-public
       address: 127.0.0.1:4081
       sites: [{ports: [80], server_names: [public.example.org]}]
+      ports: [80]
 astray:
   description: Paths where files of the live generation are installed, and that differ from what it has.
   type: list
@@ -272,11 +273,35 @@ ipv6:
   description: Whether the host has IPv6.
   type: bool
   returned: always
-closed_ports:
-  description: Those of O(ports) that are not open in firewalld's default zone, none where firewalld does not run.
+firewall:
+  description:
+    - If O(firewall) is true, what the firewall lets in that runs, or will with the next boot; empty without one.
+    - Its C(name), C(firewalld) or C(ufw); the C(default) zone; and its C(zones), by name, each with the C(interfaces)
+      and C(sources) that are bound to it, whether it C(accepts) everything, and which TCP ports are open C(now) and
+      C(later), after firewalld has started again, as V(80) or V(8000-8100). Ufw has one zone, without a name.
+  type: dict
+  returned: always
+  sample:
+    name: firewalld
+    default: public
+    zones: {public: {interfaces: [eth0], sources: [], accepts: false, now: ["22"], later: ["22", "80"]}}
+opened:
+  description: What the role has opened in the firewall itself, and not closed again, each a C(zone) and a C(port).
+  type: list
+  elements: dict
+  returned: always
+  sample: [{zone: public, port: 80}]
+generation_ports:
+  description: The ports on which nginx listens for each generation, by its number.
+  type: dict
+  returned: always
+  sample: {"7": [80, 443]}
+interfaces_to_outside:
+  description: The network interfaces that default routes lead through.
   type: list
   elements: str
   returned: always
+  sample: [eth0]
 """
 
 import glob
@@ -294,11 +319,13 @@ from ansible.module_utils.facts.system.distribution import DistributionFactColle
 from ansible.module_utils.facts.system.platform import PlatformFactCollector
 from ansible.module_utils.facts.system.python import PythonFactCollector
 from ansible.module_utils.facts.system.service_mgr import ServiceMgrFactCollector
+from ansible.module_utils.omero_web_firewall import Firewall, interfaces_to_outside, opened
 from ansible.module_utils.omero_web_host import read_json
-from ansible.module_utils.omero_web_look import look_at_generations, sha256
+from ansible.module_utils.omero_web_look import all_ports, look_at_generations, sha256
 from ansible.module_utils.omero_web_systemd import Commands, Systemd
 
 DIGEST = "config.digest"
+FIREWALLD = "firewalld.service"
 
 
 def has_part(path, pattern):
@@ -411,10 +438,6 @@ class Tools(object):
         dummy, output = self.run("getsebool", *booleans)
         return re.findall(r"(\w+) --> off", output)
 
-    def closed_ports(self, ports):
-        """Ask for each: a code of 1 says no, others that firewalld does not run."""
-        return [port for port in ports if self.run("firewall-cmd", "--query-port=" + port)[0] == 1]
-
 
 def look(module):
     """Return all that RETURN describes."""
@@ -440,7 +463,10 @@ def look(module):
         ipv6=os.path.exists("/proc/net/if_inet6"),
         selinux=tools.selinux(),
         booleans_off=tools.booleans_off(params["booleans"]),
-        closed_ports=tools.closed_ports(params["ports"]),
+        firewall=Firewall(commands, found["units"].get(FIREWALLD, {})).look() if params["firewall"] else {},
+        opened=opened(basedir),
+        generation_ports=all_ports(basedir),
+        interfaces_to_outside=interfaces_to_outside(),
     )
 
 
@@ -455,7 +481,7 @@ def main():
             "patterns": {"type": "dict", "default": {}},
             "units": {"type": "list", "elements": "str", "default": []},
             "booleans": {"type": "list", "elements": "str", "default": []},
-            "ports": {"type": "list", "elements": "str", "default": []},
+            "firewall": {"type": "bool", "default": False},
             "configuration": {"type": "str", "default": "", "no_log": True},
             "timeout": {"type": "int", "default": 60},
         },

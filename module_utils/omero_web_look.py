@@ -15,6 +15,7 @@ import stat
 from ansible.module_utils.common.text.converters import to_bytes
 from ansible.module_utils.omero_web_host import (
     MANIFEST,
+    NUMBER,
     Problem,
     address_of,
     generations,
@@ -144,8 +145,21 @@ def service(directory, name, number):
 def neighbour(name, service):
     """Return what belongs to another instance: as its newest unit says, and where its live generation answers."""
     live = os.path.join(service["basedir"], "current")
-    servers = re.split(r"(?m)^\s*server\s*\{", read(live, "nginx.conf"))[1:]
-    return dict(service, name=name, address=address_of(live), sites=[site_of(server) for server in servers])
+    ports = [port for one in all_ports(service["basedir"]).values() for port in one]
+    return dict(service, name=name, address=address_of(live), sites=sites_of(live), ports=sorted(set(ports)))
+
+
+def all_ports(basedir):
+    """Return the ports on which nginx listens for each generation, by its number."""
+    top = os.path.join(basedir, "generations")
+    sites = dict((int(name), sites_of(os.path.join(top, name))) for name in listing(top) if NUMBER.match(name))
+    return dict((number, sorted(set(port for site in found for port in site["ports"])))
+                for number, found in sites.items())
+
+
+def sites_of(directory):
+    """Return what nginx listens for, server by server, where a generation is live."""
+    return [site_of(server) for server in re.split(r"(?m)^\s*server\s*\{", read(directory, "nginx.conf"))[1:]]
 
 
 def site_of(server):

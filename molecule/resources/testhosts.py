@@ -286,6 +286,8 @@ class Host:
         nspawn = [
             "systemd-nspawn", "--quiet", "--boot", f"--directory={self.root}", f"--machine={self.link}",
             f"--hostname={self.name}", f"--network-namespace-path=/run/netns/{self.link}",
+            # Its network is its own: it may have a firewall there.
+            "--capability=CAP_NET_ADMIN",
             "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--register=no", "--console=pipe",
             f"--bind={PIP_CACHE}:/root/.cache/pip",
         ]  # fmt: skip

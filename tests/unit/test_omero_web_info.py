@@ -204,10 +204,20 @@ def test_neighbour(tmp_path):
             {"ports": [80], "server_names": ["public.example.org", "_"]},
             {"ports": [443], "server_names": ["public.example.org"]},
         ],
+        "ports": [80, 443],
     }
     (tmp_path / "current").unlink()
     gone = looks.neighbour("omero-web-public", service)
     assert (gone["address"], gone["sites"]) == ("", [])
+
+
+def test_ports_of_generations(tmp_path):
+    server = "server {{\n    listen {0};\n    listen [::]:{0};\n}}\n"
+    made = {"7": server.format(80) + server.format(443), "8": "", "x": server.format(81)}
+    plant(tmp_path / "generations", {f"{name}/nginx.conf": text for name, text in made.items()})
+    plant(tmp_path / "generations/9", {"manifest": {}})
+    assert looks.all_ports(str(tmp_path)) == {7: [80, 443], 8: [], 9: []}
+    assert looks.all_ports(str(tmp_path / "nowhere")) == {}
 
 
 def test_description(tmp_path):
@@ -454,17 +464,11 @@ def test_selinux():
     assert commands.booleans_off(["httpd_can_network_relay"]) == []
 
 
-@pytest.mark.parametrize("code, closed", [(0, []), (1, ["80/tcp"]), (127, []), (252, [])])
-def test_closed_ports(code, closed):
-    assert info.Tools(Answers(code, "")).closed_ports(["80/tcp"]) == closed
-
-
-def test_host_without_selinux_and_firewalld():
+def test_host_without_selinux_and_nginx():
     commands = info.Tools(Answers(127, ""))
     assert commands.nginx() == "0"
     assert commands.selinux() == "disabled"
     assert commands.booleans_off(["httpd_can_network_relay"]) == []
-    assert commands.closed_ports(["80/tcp"]) == []
 
 
 def test_why_a_host_is_on_hold_is_one_line(tmp_path):

@@ -170,7 +170,10 @@ class Host:
             "ansible_facts": {"nodename": "Web-1"},
             "selinux": "disabled",
             "booleans_off": [],
-            "closed_ports": [],
+            "firewall": {},
+            "opened": [],
+            "generation_ports": {},
+            "interfaces_to_outside": ["eth0"],
             "hold": "",
             "current": self.current,
             "previous": self.previous,
@@ -309,6 +312,7 @@ def wanted(**differences):
         "booleans": [],
         "has_nginx": True,
         "ports": [80],
+        "firewall_zones": [],
         "server_names": ["web-1"],
         "default_site": {},
         "version": "5.33.2",
@@ -557,6 +561,25 @@ def test_nothing_is_due_on_a_converged_host():
     assert planned(converged())["problem"] == ""
 
 
+def firewalld(**zones):
+    """What a look says of it: zones by name, each with what is different from one that lets nobody in."""
+    closed = {"interfaces": [], "sources": [], "accepts": False, "now": ["22"], "later": ["22"]}
+    zones = {"public": {}, "internal": {}, **zones}
+    return {
+        "name": "firewalld",
+        "default": "public",
+        "zones": {name: {**closed, **differences} for name, differences in zones.items()},
+    }
+
+
+def opened(*ports, zone="public"):
+    return [{"zone": zone, "port": port} for port in ports]
+
+
+def both(*ports):
+    return {"now": [*ports], "later": [*ports]}
+
+
 def with_unit(unit, **state):
     look = converged()
     before = look["units"].get(unit, {"active": "inactive", "enabled": "static", "listen": ""})
@@ -577,7 +600,7 @@ def with_unit(unit, **state):
         (converged(runs_deleted_files=True), "replace generation 2, whose release was deleted while it runs"),
         (converged(paths={}), "put right /usr/local/bin/omero"),
         (converged(packages=[]), "install nginx"),
-        (converged(closed_ports=["80/tcp"]), "open port 80/tcp in the firewall"),
+        (converged(firewall=firewalld()), "open port 80 in firewalld, zone public"),
         (converged(sessions=["django-4.2", "django-5.1"]), "remove sessions django-4.2"),
         (converged(wheels=["d.whl", "c.whl", "b.whl", "a.whl"]), "remove wheels a.whl"),
     ],
@@ -586,6 +609,113 @@ def test_what_is_due(look, sentence):
     plan = planned(look)
     assert sentence in plan["says"]
     assert plan["steps"]
+
+
+@pytest.mark.parametrize(
+    "firewall, differences, says",
+    [
+        ({}, {}, []),
+        (firewalld(public=both("80")), {}, []),
+        (firewalld(public=both("70-90")), {}, []),
+        (firewalld(public={"accepts": True}), {}, []),
+        (firewalld(public={"now": ["80"]}), {}, ["open port 80 in firewalld, zone public"]),
+        (firewalld(public={"later": ["80"]}), {}, ["open port 80 in firewalld, zone public"]),
+        (firewalld(), {"ports": [80, 443]}, ["open port 80, 443 in firewalld, zone public"]),
+        # Where the interface is, and not where it is not.
+        (
+            firewalld(public=both("80"), internal={"interfaces": ["eth0"]}),
+            {},
+            ["open port 80 in firewalld, zone internal"],
+        ),
+        (firewalld(internal={"interfaces": ["eth1"], **both("80")}), {}, ["open port 80 in firewalld, zone public"]),
+        (
+            firewalld(),
+            {"firewall_zones": ["internal", "public"]},
+            ["open port 80 in firewalld, zone internal", "open port 80 in firewalld, zone public"],
+        ),
+        ({**firewalld(**{"": {}}), "name": "ufw", "default": ""}, {"firewall_zones": ["any"]}, ["open port 80 in ufw"]),
+    ],
+)  # fmt: skip
+def test_what_is_opened_for_users(firewall, differences, says):
+    plan = planned(converged(firewall=firewall), **differences)
+    assert plan["says"] == says
+    assert plan["steps"] == (["firewall"] if says else [])
+
+
+def test_an_interface_that_is_in_no_zone_is_in_the_default_one():
+    firewall = firewalld(internal={"interfaces": ["eth0"]})
+    plan = planned(converged(firewall=firewall, interfaces_to_outside=["eth0", "eth1"]))
+    assert plan["firewall"]["open"] == [*opened(80, zone="internal"), *opened(80)]
+    assert planned(converged(firewall=firewalld(), interfaces_to_outside=[]))["firewall"]["open"] == opened(80)
+
+
+def test_a_zone_that_is_not_there_is_refused():
+    sentence = "omero_web_firewall_zones has dmz, and firewalld on web-1 has only internal, public; name those"
+    with pytest.raises(back.Refusal, match=sentence):
+        planned(converged(firewall=firewalld()), firewall_zones=["public", "dmz"])
+
+
+@pytest.mark.parametrize(
+    "zone, record",
+    [
+        ({}, opened(80)),
+        ({"now": ["80"]}, opened(80)),
+        # Not yet read by firewalld, and not the role's.
+        ({"later": ["80"]}, []),
+        (both("80"), []),
+    ],
+)
+def test_the_role_knows_what_it_has_opened_itself(zone, record):
+    work = planned(converged(firewall=firewalld(public=zone)))["firewall"]
+    assert (work["opened"], work["left"]) == (record, record)
+    again = planned(converged(firewall=firewalld(), opened=opened(80)))["firewall"]
+    assert (again["open"], again["opened"]) == (opened(80), opened(80))
+
+
+def port_of_before(**differences):
+    """A host where the live generation has port 80, the one before it 8080, and the role opened both."""
+    both_open = firewalld(public=both("80", "8080", "9090"))
+    known = {"firewall": both_open, "opened": opened(8080, 80), "generation_ports": {"1": [8080], "2": [80]}}
+    return converged(**{**known, **differences})
+
+
+def test_what_the_role_opened_is_closed_when_nobody_needs_it_any_more():
+    assert planned(port_of_before())["steps"] == []
+    gone = planned(port_of_before(generation_ports={"2": [80]}))
+    assert gone["says"] == ["close port 8080 in firewalld, zone public"]
+    assert gone["steps"] == ["close"]
+    assert (gone["firewall"]["close"], gone["firewall"]["left"]) == (opened(8080), opened(80))
+    # Another instance may have come to need it.
+    neighbour = {**NEIGHBOUR, "ports": [8080]}
+    assert planned(port_of_before(generation_ports={}, neighbours=[neighbour]))["steps"] == []
+    # Somebody else's is never closed.
+    assert planned(port_of_before(generation_ports={}, opened=opened(80)))["steps"] == []
+
+
+def test_a_port_is_closed_after_the_last_generation_that_had_it_is_removed():
+    look = port_of_before(generation_ports={"1": [8080], "2": [8081], "3": [80]}, configuration_is_wanted=False)
+    plan = planned(look, keep=2)
+    assert plan["change"]["remove"]["generations"] == [1]
+    assert plan["steps"] == ["change", "close"]
+    assert plan["says"][-1] == "close port 8080 in firewalld, zone public"
+
+
+def test_what_is_open_where_users_come_through_no_longer_is_closed():
+    firewall = firewalld(public=both("80"), internal={"interfaces": ["eth0"]})
+    plan = planned(converged(firewall=firewall, opened=opened(80)))
+    assert plan["says"] == [
+        "open port 80 in firewalld, zone internal",
+        "close port 80 in firewalld, zone public",
+    ]
+    assert plan["firewall"]["left"] == opened(80, zone="internal")
+
+
+def test_what_cannot_be_closed_is_remembered():
+    nowhere = opened(80, zone="of-another-firewall")
+    for firewall in ({}, firewalld(public=both("80"))):
+        plan = planned(converged(firewall=firewall, opened=nowhere))
+        assert plan["steps"] == []
+        assert plan["firewall"]["left"] == nowhere
 
 
 @pytest.mark.parametrize("actions", [None, *range(20)])
@@ -699,7 +829,7 @@ def test_a_site_of_others_with_the_name_of_the_roles_own_is_refused_on_a_new_hos
 
 
 PUBLIC = {"basedir": "/srv/public", "user": "public", "group": "public"}
-NEIGHBOUR = {"name": "omero-web-public", **PUBLIC, "address": "127.0.0.1:4081", "sites": []}
+NEIGHBOUR = {"name": "omero-web-public", **PUBLIC, "address": "127.0.0.1:4081", "sites": [], "ports": []}
 
 
 def in_nginx(*names, ports=(80,)):
@@ -764,7 +894,7 @@ def test_instances_that_are_made_at_once():
     neighbour = planning.neighbour_of(public)
     assert neighbour == {
         "name": "omero-web-public", **PUBLIC, "address": ":4081",
-        "sites": [{"ports": [8080, 443], "server_names": ["$hostname"]}],
+        "sites": [{"ports": [8080, 443], "server_names": ["$hostname"]}], "ports": [8080, 443],
     }  # fmt: skip
     assert planned(converged(neighbours=[neighbour]))["steps"] == []
     assert planning.neighbour_of({**public, "omero_web_nginx": "no"})["sites"] == []

@@ -295,10 +295,10 @@ def test_what_is_there_for_a_part_of_a_site_alone():
 
 def test_what_a_look_asks():
     found = wanted.look_arguments(site(python="/opt/python", open_firewall=False), CONSTANTS)
-    assert (found["pythons"], found["ports"]) == (["/opt/python"], [])
+    assert (found["pythons"], found["firewall"]) == (["/opt/python"], False)
     found = wanted.look_arguments(site(tls_certificate="/one.pem", tls_key="/one.pem"), CONSTANTS)
     assert found["pythons"] == TABLES["_omero_web_usual_pythons"]
-    assert (found["ports"], found["files"]) == (["80/tcp", "443/tcp"], ["/one.pem"])
+    assert (found["firewall"], found["files"]) == (True, ["/one.pem"])
     assert {"/opt/omero/web/self-signed.pem", "/etc/nginx/sites-enabled/default"} <= set(found["paths"])
 
 

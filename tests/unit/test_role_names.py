@@ -152,11 +152,11 @@ def test_what_tasks_and_templates_read_is_there():
         "site": {**action.checked, "look": wanted.look_arguments(action.checked, action.constants)},
         "plan": {
             **action.known,
-            **dict.fromkeys(("steps", "says", "generation", "live", "host", "change", "problem"), {}),
+            **dict.fromkeys(("steps", "says", "generation", "live", "host", "firewall", "change", "problem"), {}),
         },
     }
     # What the plan makes of them: tests/unit/test_omero_web_plan.py.
-    known = ("release", "host", "change")
+    known = ("release", "host", "firewall", "change")
     read = re.findall(r"__omero_web_(site|plan)\.(\w+)(?:\.(\w+)\b(?!\())?", text)
     assert len(read) > 50
     for where, name, part in read:

@@ -10,7 +10,8 @@ REQUESTS = "/var/lib/el7-shaped/requests"
 
 
 def main():
-    options = ("immediate", "name", "permanent", "persistent", "port", "ports", "proto", "setype", "state", "target")
+    options = ("immediate", "name", "offline", "permanent", "persistent", "port", "ports", "proto", "setype", "state",
+               "target", "zone")  # fmt: skip
     module = AnsibleModule(argument_spec={name: {"type": "raw"} for name in options})
     request = {name: value for name, value in module.params.items() if value is not None}
     line = json.dumps(dict(request, module=module._name), sort_keys=True) + "\n"

@@ -101,7 +101,7 @@ def test_files_are_labelled_when_selinux_knows_them(host, requests, basedir):
 
 def test_firewalld_opens_the_port_of_nginx(requests):
     assert of_module(requests, "ansible.posix.firewalld") == [
-        {"port": "80/tcp", "permanent": True, "immediate": True, "state": "enabled"}
+        {"zone": "public", "port": "80/tcp", "permanent": True, "immediate": True, "offline": True, "state": "enabled"}
     ]
 
 

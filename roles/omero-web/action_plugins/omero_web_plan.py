@@ -304,17 +304,69 @@ def removals(look, wanted, target, release):
     }
 
 
+# --- the firewall -----------------------------------------------------------------------------------------------------
+
+
+def firewall_work(look, wanted, gone):
+    """Return what is closed for users, what the role opened and nobody needs any more, and what it will have opened.
+
+    A generation to go back to finds its ports open. `gone` are the numbers of those that are removed.
+    """
+    firewall, opened = look["firewall"], look["opened"]
+    if not firewall:
+        return {"name": "", "open": [], "close": [], "opened": opened, "left": opened}
+    zones, there = zones_of_users(look, wanted), firewall["zones"]
+    needed = [{"zone": zone, "port": port} for zone in zones for port in wanted["ports"]]
+    closed = [one for one in needed if not is_open(there[one["zone"]], one["port"])]
+    # What somebody else has opened for good, and is not open yet, stays theirs.
+    theirs = [one for one in closed if lets_in(there[one["zone"]]["later"], one["port"])]
+    kept = {port for number, ports in look["generation_ports"].items() if int(number) not in gone for port in ports}
+    kept.update(wanted["ports"], *(one["ports"] for one in look["neighbours"]))
+    unused = [one for one in opened if one["zone"] not in zones or one["port"] not in kept]
+    close = [one for one in unused if one["zone"] in there]
+    opened = [*opened, *(one for one in closed if one not in opened + theirs)]
+    left = [one for one in opened if one not in close]
+    return {"name": firewall["name"], "open": closed, "close": close, "opened": opened, "left": left}
+
+
+def zones_of_users(look, wanted):
+    """Return the zones that users come through: those of the site's choice, or of the interfaces that lead outside."""
+    firewall, named = look["firewall"], wanted["firewall_zones"]
+    if firewall["name"] == "ufw":
+        return [firewall["default"]]
+    missing = [zone for zone in named if zone not in firewall["zones"]]
+    if missing:
+        raise back.Refusal(
+            f"omero_web_firewall_zones has {', '.join(missing)}, and firewalld on {wanted['host']} has only "
+            f"{', '.join(sorted(firewall['zones']))}; name those that users come through. Nothing has changed."
+        )
+    bound = {interface: name for name, zone in firewall["zones"].items() for interface in zone["interfaces"]}
+    of_interfaces = [bound.get(interface, firewall["default"]) for interface in look["interfaces_to_outside"]]
+    return list(dict.fromkeys(named or of_interfaces or [firewall["default"]]))
+
+
+def is_open(zone, port):
+    return zone["accepts"] or (lets_in(zone["now"], port) and lets_in(zone["later"], port))
+
+
+def lets_in(ports, port):
+    """Tell whether a port is among ports and ranges of ports."""
+    ranges = (text.split("-") for text in ports)
+    return any(int(first) <= port <= int((last or [first])[0]) for first, *last in ranges)
+
+
 # --- the plan ---------------------------------------------------------------------------------------------------------
 
 
 def plan(look, wanted, release):
     """Return what site.yml does to a host, as plain data.
 
-    steps       those that are due of host, selinux, firewall, build and change, in this order
+    steps       those that are due of host, selinux, firewall, build, change and close, in this order
     says        a sentence for each thing that is done
     generation  number of the one that is to be live
     live        number of the one that is live, 0 if there is none
     host        what the step of that name mends: packages, repositories, directories, files
+    firewall    what is opened and closed in it, and what the role has opened after either
     change      what omero_web_change is told; empty as long as the release is not built
     problem     why the site does not answer although nothing is due; empty if it does
     """
@@ -336,12 +388,14 @@ def plan(look, wanted, release):
     hands_over = is_new or has_strayed(look, wanted, target)
     host = host_work(look, wanted)
     remove = removals(look, wanted, number, release["name"])
+    firewall = firewall_work(look, wanted, remove["generations"])
     says = {
         "host": says_of_host(host, live["number"]),
         "selinux": says_of_selinux(look, wanted, is_new),
-        "firewall": [f"open port {', '.join(look['closed_ports'])} in the firewall"] if look["closed_ports"] else [],
+        "firewall": says_of_firewall(look, "open", firewall["open"]),
         "build": [] if is_built else [f"build release {release['name']}"],
         "change": says_of_change(look, wanted, number, is_new, hands_over) + says_of_removals(remove),
+        "close": says_of_firewall(look, "close", firewall["close"]),
     }
     steps = [step for step, sentences in says.items() if sentences]
     refuse_what_is_on_hold(look, wanted, steps)
@@ -353,6 +407,7 @@ def plan(look, wanted, release):
         "generation": number,
         "live": live["number"],
         "host": host,
+        "firewall": firewall,
         "change": back.change(look, wanted, release["name"], target, make, hands_over, remove) if is_built else {},
         "problem": "" if steps else problem_of_answer(look, wanted),
     }
@@ -425,6 +480,14 @@ def says_of_selinux(look, wanted, is_new):
     return ["let nginx reach OMERO.web under SELinux"] if is_due else []
 
 
+def says_of_firewall(look, verb, work):
+    """Say what is opened or closed, zone by zone; ufw has none."""
+    zones = dict.fromkeys(one["zone"] for one in work)
+    ports = {zone: ", ".join(str(one["port"]) for one in work if one["zone"] == zone) for zone in zones}
+    name = look["firewall"].get("name")
+    return [f"{verb} port {ports[zone]} in {name}{f', zone {zone}' if zone else ''}" for zone in zones]
+
+
 def says_of_change(look, wanted, number, is_new, hands_over):
     live = look["current"]
     once_live = [one["number"] for one in look["generations"] if one["activated"] and not one["failed"]]
@@ -483,6 +546,7 @@ def neighbour_of(variables):
         **{key: variables[f"omero_web_{key}"] for key in ("basedir", "user", "group")},
         "address": f":{config.get('omero.web.application_server.port', 4080)}",
         "sites": [site] if boolean(variables["omero_web_nginx"]) else [],
+        "ports": ports if boolean(variables["omero_web_nginx"]) else [],
     }
 
 

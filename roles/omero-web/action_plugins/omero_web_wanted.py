@@ -336,7 +336,6 @@ def look_arguments(site, constants):
     archives = constants["_omero_web_archives"]
     own = [*site["directories"], *site["files"], site["secret_key"], site["tls"]["self_signed"]]
     units = ("boot.service", "clearsessions.timer", "redis.service")
-    ports = site["ports"].values() if boolean(variables["omero_web_open_firewall"]) else ()
     python = variables["omero_web_python"]
     return {
         "name": name,
@@ -356,9 +355,9 @@ def look_arguments(site, constants):
             sites["RedHat"]["path"]: sites["RedHat"]["part"],
             constants["_omero_web_nginx_conf"]: constants["_omero_web_nginx_conf_of_others"],
         },
-        "units": ["nginx.service", *(f"{name}-{unit}" for unit in units)],
+        "units": ["nginx.service", "firewalld.service", *(f"{name}-{unit}" for unit in units)],
         "booleans": constants["_omero_web_selinux_booleans"],
-        "ports": [f"{port}/tcp" for port in ports],
+        "firewall": boolean(variables["omero_web_open_firewall"]),
         "configuration": site["digest"],
         "timeout": variables["omero_web_timeout"],
     }
@@ -617,6 +616,7 @@ def wanted_of(site, constants, known):
         "booleans": system["selinux"]["booleans"],
         "has_nginx": has_nginx,
         "ports": [int(port) for port in site["ports"].values()],
+        "firewall_zones": variables["omero_web_firewall_zones"],
         "server_names": variables["omero_web_server_names"],
         "default_site": known["default_site"] if has_nginx else {},
         # The generation
