@@ -35,6 +35,7 @@ CONTEXTS = "/etc/selinux/default/contexts/files/file_contexts"
 VARIABLES = {
     "omero_web_tls_certificate": "self-signed",
     "omero_web_image_cache": True,
+    "omero_web_config": {"omero.web.public.enabled": True},
     "omero_web_workers": 1,
     "omero_web_start_timeout": 900,
 }
@@ -150,6 +151,7 @@ def main():
             tell(turn)
             played = subprocess.run(["ansible-playbook", "-i", INVENTORY, "playbooks/site.yml"], cwd=ROOT)
             if played.returncode:
+                tell("the playbook failed")
                 break
         ask(ssh, LOGS)
         tell("domains")
