@@ -1,6 +1,7 @@
 # Everything a developer or a newcomer runs. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup tools hosts demo demo-hosts demo-down collection check lint unit molecule containers test faults bench bench-scale
+.PHONY: help setup tools hosts demo demo-hosts demo-down collection check lint unit molecule containers selinux test
+.PHONY: faults bench bench-scale
 
 SUITE ?= bookworm
 HOSTS ?= 1
@@ -80,6 +81,10 @@ containers: tools ## Test one of the scenarios in containers, where there is pod
 	$(PIP_INSTALL) molecule-plugins==26.10.12
 	MOLECULE_GLOB='molecule/containers/*/molecule.yml' molecule --base-config .config/molecule/config.yml \
 		--base-config .config/molecule/containers.yml test --scenario-name $(SCENARIO)
+
+selinux: setup ## List what SELinux denies on an emulated machine that enforces it (half an hour)
+	tests/install-tools.sh hosts machine
+	$(PYTHON) tests/selinux.py
 
 test: check ## Test everything, as continuous integration does
 	tests/run.py --also $(REPORTS)/unit.xml $(SCENARIOS)

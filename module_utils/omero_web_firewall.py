@@ -5,6 +5,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import io
 import os
 import re
 from xml.etree import ElementTree
@@ -38,7 +39,7 @@ def interfaces_to_outside():
 
 def table(path):
     try:
-        with open(path) as lines:
+        with io.open(path, encoding="utf-8", errors="replace") as lines:
             return [line.split() for line in lines]
     except IOError:
         return []

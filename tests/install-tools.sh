@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what parts of the project need of the operating system, or says what is missing.
-# usage: install-tools.sh [controller] [hosts] [browser]
+# usage: install-tools.sh [controller] [hosts] [browser] [machine]
 set -eu
 
 packages='' tools=''
@@ -20,6 +20,10 @@ for part; do
             packages="$packages chromium fonts-dejavu-core"
             tools="$tools chromium"
         fi
+        ;;
+    machine)
+        packages="$packages e2fsprogs qemu-system-x86"
+        tools="$tools mkfs.ext4 qemu-system-x86_64"
         ;;
     *)
         echo "$0: no part of the project is called $part" >&2

@@ -143,7 +143,7 @@ def test_a_service_without_a_port(services, text):
 def test_ufw(services):
     commands = Commands(ufw_status_verbose=UFW)
     assert firewall.Firewall(commands, {}).look() == {}
-    (services / "ufw.conf").write_text("# ENABLED=no\nENABLED=yes\n")
+    (services / "ufw.conf").write_bytes(b"# Caf\xe9\n# ENABLED=no\nENABLED=yes\n")
     ports = ["1000-2000", "22", "443", "7000", "7001", "80", "8080"]
     zone = {"interfaces": [], "sources": [], "accepts": False, "now": ports, "later": ports}
     assert firewall.Firewall(commands, {}).look() == {"name": "ufw", "default": "", "zones": {"": zone}}

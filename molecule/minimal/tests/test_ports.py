@@ -91,10 +91,11 @@ class TestFirewalld:
         assert (record.user, record.mode) == ("root", 0o600)
         assert "changed=0" in run()[1]
 
-    def test_users_come_through_the_zone_of_the_interface(self, host, run, port, ports_in, opened):
+    def test_users_come_through_the_zone_of_the_interface(self, host, play, run, port, ports_in, opened):
         for how in ("", "--permanent"):
             host.check_output(f"firewall-cmd {how} --zone=internal --add-interface=host0")
         assert (port(22), port(80)) == (OPEN, CLOSED)
+        assert "open port 80 in firewalld, zone internal" in play("playbooks/status.yml", **SITE)[1]
         assert run()[0] == ["open port 80 in firewalld, zone internal", "close port 80 in firewalld, zone public"]
         assert port(80) == OPEN
         assert (ports_in("internal"), ports_in("public")) == (["80/tcp"], [])
