@@ -477,3 +477,11 @@ def test_why_a_host_is_on_hold_is_one_line(tmp_path):
     assert looks.hold(str(tmp_path)) == "course until Friday"
     plant(tmp_path, {"hold": "x" * 1000})
     assert len(looks.hold(str(tmp_path))) == 200
+
+
+def test_what_builds_leave_is_listed_with_the_newest_first(tmp_path):
+    names = ["a.whl", "b.zip", "c.tar", "d.tar.unfinished", "e.txt"]
+    plant(tmp_path, {f"wheels/{name}": "" for name in names})
+    for age, name in enumerate(names):
+        os.utime(str(tmp_path / "wheels" / name), (1e9 - age, 1e9 - age))
+    assert info.wheels(str(tmp_path)) == ["a.whl", "b.zip", "c.tar"]

@@ -4,12 +4,13 @@ import hashlib
 import importlib.util
 import io
 import runpy
+import subprocess
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
-from test_role_names import templar
+from test_role_names import RELEASE, SITE, Action, templar
 
 ROLE = Path(__file__).parents[2] / "roles/omero-web"
 spec = importlib.util.spec_from_file_location("omero_web_wheels", ROLE / "action_plugins/omero_web_wheels.py")
@@ -274,3 +275,50 @@ def test_the_first_host_that_lacks_wheels_builds_them():
     }
     known = {"hostvars": hostvars, "ansible_play_hosts": list(lacks)[1:]}
     assert templar(**known).template("{{ _omero_web_first_without_wheels }}") == ["web-1", "web-2"]
+
+
+# --- the scripts of a host --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def script():
+    """What a template makes of a release: each line that is no comment."""
+
+    def script(template, method="pypi", are_shared=True, lock=(), pip=()):
+        action = Action(**SITE, omero_web_ice_wheel="/ice.whl")
+        action.variables["__omero_web_host"] = {"selinux": "disabled"}
+        release = {**RELEASE, "method": method, "definition": {}}
+        known = {**action.known, "release": release, "build_properties": []}
+        known["wheels"] = {**known["wheels"], "are_shared": are_shared, "lock": list(lock), "name": "a.tar"}
+        known["shipping"] = {**known["shipping"], "pip": list(pip), "wheels_only": ""}
+        text = action.rendered(template, {}, known)
+        assert subprocess.run(["sh", "-n"], input=text, text=True).returncode == 0
+        return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+    return script
+
+
+@pytest.mark.parametrize("method", ["archive", "pypi"])
+def test_a_release_is_installed_from_wheels_alone(script, method):
+    lines = script("build-release.sh.j2", method, pip=["pip==20.3.4"])
+    installing = [line for line in lines if "pip" in line and "install" in line]
+    assert len(installing) == 2
+    assert all("--isolated" in line and "--no-index --no-deps --require-hashes" in line for line in installing)
+    assert "rm -r wheels /srv/web/wheels/a.tar" in lines
+    assert ("rm /srv/web/wheels/OMERO.py-5.33.2-aa.zip" in lines) == (method == "archive")
+
+
+@pytest.mark.parametrize("method", ["archive", "pypi"])
+def test_a_host_with_a_package_of_its_own_asks_an_index(script, method):
+    lines = script("build-release.sh.j2", method, are_shared=False)
+    assert [line for line in lines if "--no-index" in line or "a.tar" in line] == []
+    assert any(line.endswith('< "$input/requirements.txt"') for line in lines)
+
+
+@pytest.mark.parametrize("method", ["archive", "pypi"])
+def test_a_lock_file_leaves_pip_no_choice(script, method):
+    lines = script("build-wheels.sh.j2", method, lock=LINES)
+    (download,) = [line for line in lines if "pip download" in line]
+    assert download.endswith('--dest=originals --no-deps --require-hashes < "$input/lock.txt"')
+    chosen = script("build-wheels.sh.j2", method)
+    assert [line for line in chosen if "--require-hashes <" in line] == []
