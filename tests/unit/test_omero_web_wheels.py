@@ -291,7 +291,9 @@ def script():
         known = {**action.known, "release": release, "build_properties": []}
         known["wheels"] = {**known["wheels"], "are_shared": are_shared, "lock": list(lock), "name": "a.tar"}
         known["shipping"] = {**known["shipping"], "pip": list(pip), "wheels_only": ""}
-        text = action.rendered(template, {}, known)
+        # As a task has it, whose constants follow from the plan.
+        given = {"__omero_web_template": template, "__omero_web_own": {}, "__omero_web_plan": known}
+        text = action.evaluated("_omero_web_rendered", **given)
         assert subprocess.run(["sh", "-n"], input=text, text=True).returncode == 0
         return [line for line in text.splitlines() if line and not line.startswith("#")]
 
