@@ -283,7 +283,7 @@ def load(users, slowest_without_change):
 def start_play(tmp_path_factory):
     """Start a playbook against the scenario's hosts, as a process group of its own; the process."""
 
-    def start_play(playbook="playbooks/site.yml", *options, interrupt_after=None, **variables):
+    def start_play(playbook="playbooks/site.yml", *options, interrupt_after=None, inventory=INVENTORY, **variables):
         variables_file = tmp_path_factory.mktemp("play") / "variables.json"
         variables_file.write_text(json.dumps(variables))
         interrupt = {
@@ -292,7 +292,7 @@ def start_play(tmp_path_factory):
             "OMERO_WEB_INTERRUPT_AFTER": str(interrupt_after),
         }
         return subprocess.Popen(
-            ["ansible-playbook", "-i", INVENTORY, playbook, "-e", f"@{variables_file}", *options],
+            ["ansible-playbook", "-i", inventory, playbook, "-e", f"@{variables_file}", *options],
             cwd=PROJECT,
             env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", **(interrupt if interrupt_after else {})},
             text=True,
