@@ -24,6 +24,8 @@ TREE, IMAGE, KEY, CONSOLE, INVENTORY = (
     DIRECTORY / name for name in ("tree", "disk.img", "key", "console.log", "hosts.json")
 )
 SSH_PORT = 2290
+# What ssh ends with where it is not the command that does.
+SSH_FAILED = 255
 BOOT_SECONDS = 600
 PACKAGES = (
     "linux-image-cloud-amd64 initramfs-tools netbase auditd selinux-basics selinux-policy-default "
@@ -129,7 +131,10 @@ def wait(machine, ssh):
 
 
 def ask(ssh, command):
-    return subprocess.run([*ssh, command], text=True, capture_output=True).stdout
+    done = subprocess.run([*ssh, command], text=True, capture_output=True)
+    if done.returncode == SSH_FAILED:
+        raise testhosts.HostError(f"the machine is gone; its console is {CONSOLE}")
+    return done.stdout
 
 
 def tell(text):
