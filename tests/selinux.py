@@ -2,7 +2,7 @@
 """Install OMERO.web on an emulated machine whose kernel enforces SELinux, and list whatever that denied.
 
 The machine is a Debian 12 with Debian's policy. Nothing on this machine is enforced, and no KVM is needed, so that it
-takes its time: ten to thirty minutes. What is made is in .molecule/selinux, and stays there to look at.
+takes its time: half an hour and more. What is made is in .molecule/selinux, and stays there to look at.
 """
 
 import json
