@@ -115,6 +115,9 @@ class Balancer(object):
 
     def change(self):
         params = self.params
+        if not params["files"] and self.before[params["path"]] is None:
+            # It is not installed yet: where a site gets its first balancer, users are at the hosts themselves.
+            return {"changed": False, "weights": {}, "not_well": [], "stayed": params["leave"], "busy": []}
         known = known_of(to_native(self.before[params["path"]] or b""))
         weights, ill = decide(self.upstreams, known, params["leave"], params["enter"], self.is_well)
         first = begin_slowly(self.upstreams, known, weights) if params["slow_start"] else weights

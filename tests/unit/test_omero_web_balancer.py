@@ -123,9 +123,10 @@ def host(tmp_path, monkeypatch):
 
 
 def changed(host, **params):
+    files = {str(host.root / "conf.d/site.conf"): {"content": "", "mode": "0644"}}
     given = {
         "path": str(host.root / "conf.d/hosts.conf"), "upstreams": copy.deepcopy(UPSTREAMS), "leave": [], "enter": [],
-        "health_path": "/healthz", "host": "site", "patience": 0, "drain": 0, "slow_start": 0, "files": {},
+        "health_path": "/healthz", "host": "site", "patience": 0, "drain": 0, "slow_start": 0, "files": files,
         "default_site": None, "check": False, **params,
     }  # fmt: skip
     one = balancer.Balancer(given, host)
@@ -142,6 +143,14 @@ def test_nothing_to_change_is_no_reload(host):
     before = reloads(host)
     assert not changed(host, enter=ALL)["changed"]
     assert reloads(host) == before == 1
+
+
+def test_a_balancer_that_is_not_installed_yet_has_nobody_to_let_go(host):
+    found = changed(host, leave=["web-1"], files={})
+    assert not found["changed"] and found["stayed"] == ["web-1"]
+    assert list(host.root.rglob("*.conf")) == [] and reloads(host) == 0
+    changed(host, enter=ALL)
+    assert changed(host, leave=["web-1"], files={})["changed"]
 
 
 def test_check_mode_tells_and_changes_nothing(host):
