@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import INVENTORY, fault, wait_until
+from conftest import INVENTORY, exhaustive, fault, wait_until
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "resources"))
 from testhosts import Group  # noqa: E402
@@ -61,6 +61,7 @@ def test_a_host_is_killed(load, machines, second, workers):
     assert len(users.failures) <= workers, users.failures
 
 
+@exhaustive
 @fault("a web host behind a balancer is rebooted", "nothing", "the other hosts have its users meanwhile")
 def test_a_host_is_rebooted(load, webs, second, workers, machines):
     with load("a web host is rebooted") as users:
@@ -93,6 +94,7 @@ def test_redis_is_restarted(load, redis, log_in, who_is):
     assert len(users.failures) <= 5, users.failures
 
 
+@exhaustive
 def test_the_balancer_is_reloaded(load, host):
     with load("the balancer is reloaded, five times") as users:
         for _ in range(5):

@@ -4,7 +4,7 @@ import json
 from threading import Event, Thread
 
 import pytest
-from conftest import INVENTORY
+from conftest import INVENTORY, exhaustive
 
 
 @pytest.fixture
@@ -41,6 +41,7 @@ class Asker(Thread):
         self.join()
 
 
+@exhaustive
 def test_a_host_that_changes_asks_for_no_users_and_serves(start_play, without_ours, webs, addresses, ask):
     first = list(addresses)[0]
     with Asker(ask, addresses[first]) as asker:
@@ -56,6 +57,7 @@ def test_a_host_that_changes_asks_for_no_users_and_serves(start_play, without_ou
         assert not web.file("/opt/omero/web/maintenance/server-drained.conf").exists
 
 
+@exhaustive
 def test_the_balancers_of_the_role_come_back(play, out):
     code, output = play()
     assert code == 0, output

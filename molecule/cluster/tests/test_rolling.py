@@ -1,6 +1,7 @@
 """Changes of a farm: one host after another, under users that go from one to another with each request."""
 
 import pytest
+from conftest import exhaustive
 
 TURN = "PLAY [OMERO.web, one host after another]"
 PING = "omero.web.ping_interval"
@@ -96,6 +97,7 @@ def test_a_canary_with_errors_goes_back(play, users, webs, generations_live, out
     assert out() == []
 
 
+@exhaustive
 @pytest.mark.parametrize("is_drained", [True, False])
 def test_a_host_is_retired_and_comes_back(play, load, webs, out, tmp_path, is_drained):
     second = list(webs)[1]
