@@ -5,6 +5,7 @@ import json
 import socket
 
 import pytest
+from conftest import exhaustive
 
 # As the tests before have left the host, but with nginx.
 SITE = {
@@ -144,6 +145,7 @@ def ufw(host):
     host.check_output("ufw default reject incoming && ufw allow OpenSSH && ufw --force enable")
 
 
+@exhaustive
 @pytest.mark.usefixtures("ufw")
 class TestUfw:
     def test_users_get_to_nginx_and_to_nothing_else(self, run, port, opened):

@@ -7,7 +7,10 @@ import json
 import re
 
 import pytest
+from conftest import exhaustive
 
+# It has the policy built anew for each thing that is told, which takes its time.
+pytestmark = exhaustive
 # With nginx, whose domain is httpd_t.
 STATIC = "releases/5.33.2-04de2983/static/webclient/a.js.gz"
 LABELS = {
