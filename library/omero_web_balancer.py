@@ -85,7 +85,7 @@ options:
     type: int
     default: 10
   files:
-    description: What else nginx is to read, by its path, with V(content) and V(mode).
+    description: What else nginx is to read, by its path, with V(content) and V(mode). It is a secret, as keys are.
     type: dict
     default: {}
   default_site:
@@ -161,7 +161,8 @@ ARGUMENT_SPEC = dict(
     patience=dict(type="int", default=10),
     drain=dict(type="int", default=30),
     slow_start=dict(type="int", default=10),
-    files=dict(type="dict", default={}),
+    # The key of a certificate may be among them, which neither a log nor an output is to have.
+    files=dict(type="dict", default={}, no_log=True),
     default_site=dict(type="dict"),
     lock_timeout=dict(type="int", default=600),
 )

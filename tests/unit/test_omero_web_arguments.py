@@ -474,7 +474,7 @@ def problems_of_farm(farm=None, **values):
         # One host has nobody to share with, and hosts without a balancer are sites of their own.
         ({"peers": 1, "redis": ""}, {"omero_web_secrets": {}}),
         ({"balancers": [], "redis": ""}, {"omero_web_secrets": {}}),
-        ({"roles": ["omero_web_lb"]}, {"omero_web_tls_certificate": "self-signed"}),
+        ({"roles": ["omero_web_lb"]}, {"omero_web_tls_certificate": "/etc/ssl/certs/site.pem"}),
     ],
 )
 def test_farm(farm, values):
@@ -491,6 +491,7 @@ def test_farm(farm, values):
         ({"balancers": [], "redis": ""}, {"omero_web_balanced": True}, "sessions are kept in files"),
         ({}, {"omero_web_secrets": {}}, "give omero.web.secret_key in omero_web_secrets"),
         ({}, {"omero_web_tls_certificate": "self-signed"}, "give it to the group omero_web_lb"),
+        ({"roles": ["omero_web_lb"]}, {"omero_web_tls_certificate": "self-signed"}, "give a balancer a certificate"),
         ({}, {"omero_web_nginx": False}, "omero_web_nginx is false, and the group omero_web_lb has a host"),
         ({}, {"omero_web_health_path": ""}, "omero_web_health_path is empty"),
         ({"balancers": ["lb"], "no_addresses": ["lb"]}, {}, "omero_web_address of a balancer is lb"),

@@ -1,9 +1,15 @@
 """Which hosts a balancer sends users to, when hosts leave and come back, and what nginx refuses."""
 
 import copy
+import io
+import json
+import runpy
+import sys
 from collections import namedtuple
+from pathlib import Path
 
 import pytest
+from ansible.module_utils import basic
 from ansible.module_utils import omero_web_balancer as balancer
 from ansible.module_utils.omero_web_host import Problem
 from hypothesis import given
@@ -173,3 +179,23 @@ def test_a_host_with_requests_in_hand_is_told(host):
     host.run = lambda *command, plain=host.run: Done(0, "ESTAB", "") if command[0] == "ss" else plain(*command)
     found = changed(host, leave=["web-1", "public-1"])
     assert found["busy"] == ["web-1"] and found["stayed"] == ["public-1"]
+
+
+# --- the module -------------------------------------------------------------------------------------------------------
+
+
+def test_neither_log_nor_output_has_the_key_of_a_certificate(monkeypatch, capsys):
+    module = runpy.run_path(str(Path(__file__).parents[2] / "library/omero_web_balancer.py"))
+    key = "-----BEGIN PRIVATE KEY-----"
+    files = {"/etc/nginx/omero-web.pem": {"content": key, "mode": "0600"}}
+    arguments = {"by": "me", "path": "/hosts.conf", "upstreams": UPSTREAMS, "files": files}
+    logged, given = [], []
+    monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
+    monkeypatch.setattr(basic.AnsibleModule, "log", lambda self, *words, **more: logged.append(f"{words} {more}"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    monkeypatch.setitem(module["main"].__globals__, "change_balancer", lambda params: given.append(params) or {})
+    with pytest.raises(SystemExit):
+        module["main"]()
+    assert given[0]["files"] == files, "nginx gets it"
+    assert logged and key not in "".join(logged)
+    assert key not in capsys.readouterr().out

@@ -322,6 +322,11 @@ def problems_of_cluster(values, cluster):
             "other's way; give the balancer a host of its own."
         )
     if "omero_web_lb" in roles:
+        if values["omero_web_tls_certificate"] == "self-signed":
+            yield (
+                "omero_web_tls_certificate is self-signed, which the role makes on hosts of OMERO.web alone; give a "
+                "balancer a certificate and its key, as paths or as text."
+            )
         yield from problems_of_virtual_address(values, cluster)
         return
     if cluster["redis"] and not values["omero_web_redis_password"]:
