@@ -1,7 +1,7 @@
 # Everything a developer or a newcomer runs. `make` alone lists it.
 .DEFAULT_GOAL := help
 .PHONY: help setup tools hosts demo demo-hosts demo-down collection check lint unit molecule containers selinux test
-.PHONY: faults bench bench-scale
+.PHONY: faults bench bench-farm bench-scale
 
 SUITE ?= bookworm
 HOSTS ?= 1
@@ -104,6 +104,9 @@ bench: tools ## Measure on hosts of its own, each figure beside what it is to be
 	ansible-playbook --inventory .molecule/bench.json tests/bench/workers.yml
 	ansible-playbook --inventory .molecule/bench.json tests/bench/bench.yml
 	$(TESTHOSTS) down bench
+
+bench-farm: tools ## Measure farms of 1, 2, 4 and 8 hosts behind a balancer: install, upgrade, look, requests (an hour)
+	tests/bench/farm.py $(SUITE)
 
 bench-scale: tools ## Measure what a run with nothing to change costs the controller, for up to 200 hosts
 	mkdir -p .molecule

@@ -165,6 +165,19 @@ def ask(site):
     return ask
 
 
+@pytest.fixture
+def issue(tmp_path):
+    """Make a certificate; its text and that of its key."""
+
+    def issue(name):
+        certificate, key = tmp_path / f"{name}.pem", tmp_path / f"{name}.key"
+        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
+        subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+        return certificate.read_text(), key.read_text()
+
+    return issue
+
+
 @pytest.fixture(scope="module")
 def announce(site, variables):
     """Announce to the site what is going to be uploaded, and tell what it says to that."""
@@ -214,8 +227,8 @@ def passwords(variables):
 def log_in(site, variables, passwords):
     """Log in by the form; the key of the session."""
 
-    def log_in(prefix=variables["omero_web_prefix"]):
-        user = User(site + prefix)
+    def log_in(prefix=variables["omero_web_prefix"], at=site):
+        user = User(at + prefix)
         answer = user.log_in(NAME, passwords[NAME])
         assert answer.status_code == 302, answer.text
         return user.session.cookies["sessionid"]
@@ -245,11 +258,11 @@ def users(site, variables, passwords, log_in, world):
     def blocks():
         return (files.block(large, number) for number in range(large.file_size // files.BLOCK))
 
-    def users(guests=False, prefix=variables["omero_web_prefix"]):
-        address = site + prefix
+    def users(guests=False, prefix=variables["omero_web_prefix"], at=site):
+        address = at + prefix
         if guests:
             return Users(INVENTORY.parent, address, Download(f"{address}/omero_test_app/download/?blocks={BLOCKS}"))
-        session = log_in(prefix)
+        session = log_in(prefix, at)
         download = Download(f"{address}{DOWNLOAD}{large.id}/", blocks, session)
         return Users(INVENTORY.parent, address, download, session=session, user=USER, password=passwords[NAME])
 
@@ -407,10 +420,15 @@ def visitor(browser, site, variables):
 HOSTS = "/etc/nginx/conf.d/omero-web-hosts.conf"
 
 
+def reach_of(group):
+    """How Ansible reaches the hosts of a group."""
+    return json.loads(INVENTORY.read_text())[group]["hosts"]
+
+
 def hosts_of(group):
-    names = json.loads(INVENTORY.read_text())[group]["hosts"]
     return {
-        name: testinfra.get_host(f"ansible://{name}", ansible_inventory=str(INVENTORY), sudo=True) for name in names
+        name: testinfra.get_host(f"ansible://{name}", ansible_inventory=str(INVENTORY), sudo=True)
+        for name in reach_of(group)
     }
 
 
@@ -422,7 +440,7 @@ def webs():
 
 @pytest.fixture(scope="session")
 def addresses():
-    return {name: one["ansible_host"] for name, one in json.loads(INVENTORY.read_text())["omero_web"]["hosts"].items()}
+    return {name: one["ansible_host"] for name, one in reach_of("omero_web").items()}
 
 
 @pytest.fixture(scope="session")
@@ -445,11 +463,17 @@ def generations_live(webs):
 
 
 @pytest.fixture
-def out(host):
-    """Tell which hosts have no users, now."""
+def hosts_behind(host):
+    """Tell how the balancer knows each host, now."""
 
-    def out():
+    def hosts_behind():
         lines = [line for line in host.check_output(f"cat {HOSTS}").splitlines() if " server " in line]
-        return [line.split("# ")[1] for line in lines if "backup" in line]
+        return {line.split("# ")[1]: line for line in lines}
 
-    return out
+    return hosts_behind
+
+
+@pytest.fixture
+def out(hosts_behind):
+    """Tell which hosts have no users, now."""
+    return lambda: [name for name, line in hosts_behind().items() if "backup" in line]

@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,10 +54,8 @@ def main():
     parser.add_argument("inventory")
     parser.add_argument("hosts", nargs="*", type=int, default=[1, 4, 10, 50, 200])
     given = parser.parse_args()
-    # What outlives a run is a child of this process then.
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     print(f"{'hosts':>6} {'seconds':>9} {'CPU s':>9} {'CPU s/host':>11} {'of a ping':>10} {'ratio':>7}")
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, adopting():
         targets, ping = Path(directory, "targets.json"), Path(directory, "ping.yml")
         ping.write_text(PING)
         light = record(given.inventory, Path(directory))
@@ -108,17 +106,26 @@ def record(inventory, directory):
     return light
 
 
-def measured(playbook, count, *options):
-    """Run a playbook that has nothing to change on so many hosts; return its seconds, and those of the CPU."""
-    before, began = cpu_seconds(), time.monotonic()
+def measured(playbook, count, *options, changes="0"):
+    """Run a playbook that changes as much on so many hosts (a pattern); return its seconds, and those of the CPU."""
+    before, others, began = cpu_seconds(), children(), time.monotonic()
     command = ["ansible-playbook", *options, playbook]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     seconds = time.monotonic() - began
-    reap()
-    recaps = re.findall(r"(?m) ok=[1-9].* changed=0 .*unreachable=0 .*failed=0 ", done.stdout)
+    reap(children() - others)
+    recaps = re.findall(rf"(?m) ok=[1-9].* changed={changes} .*unreachable=0 .*failed=0 ", done.stdout)
     if len(recaps) != count:
-        sys.exit(f"{len(recaps)} of {count} hosts had nothing to change:\n{done.stdout}")
+        sys.exit(f"{len(recaps)} of {count} hosts changed {changes}:\n{done.stdout}")
     return seconds, cpu_seconds() - before
+
+
+@contextmanager
+def adopting():
+    """Make what outlives a run a child of this process, which counts its CPU seconds then."""
+    prctl = ctypes.CDLL(None).prctl
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    yield
+    prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 def cpu_seconds():
@@ -126,14 +133,17 @@ def cpu_seconds():
     return used.ru_utime + used.ru_stime
 
 
-def reap():
+def children():
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+
+def reap(pids):
     """End what a run has left, the connections that ssh keeps."""
-    for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+    for pid in map(int, pids):
         with suppress(ProcessLookupError):
-            os.kill(int(pid), signal.SIGTERM)
-    with suppress(ChildProcessError):
-        while True:
-            os.wait()
+            os.kill(pid, signal.SIGTERM)
+        with suppress(ChildProcessError):
+            os.waitpid(pid, 0)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """Hosts behind a balancer of somebody else's, which asks them how they are."""
 
 import json
+import re
 from threading import Event, Thread
+from urllib.parse import urlsplit
 
 import pytest
-from conftest import INVENTORY, exhaustive
+from clients import LOGIN, User
+from conftest import INVENTORY, PROJECT, exhaustive, hosts_of, wait_until
 
 
 @pytest.fixture
@@ -55,6 +58,47 @@ def test_a_host_that_changes_asks_for_no_users_and_serves(start_play, without_ou
     for web in webs.values():
         assert web.run("systemctl is-active omero-web-enter.timer").stdout.strip() == "inactive"
         assert not web.file("/opt/omero/web/maintenance/server-drained.conf").exists
+
+
+FRONTEND = """
+frontend users
+    mode http
+    timeout client 60s
+    bind :8443 ssl crt /etc/haproxy/site.pem
+    default_backend omero_web
+"""
+TIMEOUTS = "    mode http\n    timeout connect 2s\n    timeout server 60s\n"
+
+
+@pytest.fixture
+def haproxy(addresses, issue):
+    """Run HAProxy on a host, as docs/cluster.md sets it up; the URL of the site there."""
+    name, host = list(hosts_of("omero_web_lb").items())[1]
+    (backend,) = re.findall(r"(?ms)^backend omero_web\n.*?(?=^```)", (PROJECT / "docs/cluster.md").read_text())
+    for number, address in enumerate(addresses.values(), 1):
+        backend, count = re.subn(rf"(server web-{number}) \S+:80$", rf"\1 {address}:80", backend, flags=re.MULTILINE)
+        assert count == 1
+    host.check_output("DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends haproxy")
+    texts = {"site.pem": "".join(issue("omero-web.example.org")), "haproxy.cfg": FRONTEND + backend + TIMEOUTS}
+    for file, text in texts.items():
+        host.check_output(f"echo '{text}' > /etc/haproxy/{file}")
+    host.check_output("haproxy -c -f /etc/haproxy/haproxy.cfg && systemctl restart haproxy")
+    yield f"https://{host.ansible.get_variables()['ansible_host']}:8443"
+    host.check_output("apt-get purge --yes haproxy")
+
+
+@exhaustive
+def test_users_behind_haproxy_notice_no_change(play, load, without_ours, haproxy):
+    wanted = {"omero_web_balanced": True, "omero_web_trusted_proxies": [urlsplit(haproxy).hostname]}
+    code, output = play(inventory=without_ours, **wanted)
+    assert code == 0, output
+    # Until HAProxy has found the hosts healthy.
+    wait_until(lambda: User(haproxy).get(LOGIN).status_code == 200)
+    with load("a changed setting behind HAProxy", at=haproxy) as users:
+        code, output = play(inventory=without_ours, **wanted, omero_web_config={"omero.web.ping_interval": 61234})
+    assert code == 0, output
+    assert users.failures == []
+    assert users.download.is_complete, users.download.error
 
 
 @exhaustive

@@ -1,7 +1,9 @@
 """Changes of a farm: one host after another, under users that go from one to another with each request."""
 
+import json
+
 import pytest
-from conftest import exhaustive
+from conftest import exhaustive, hosts_of, reach_of
 
 TURN = "PLAY [OMERO.web, one host after another]"
 PING = "omero.web.ping_interval"
@@ -108,3 +110,31 @@ def test_a_host_is_retired_and_comes_back(play, load, webs, out, tmp_path, is_dr
     assert code == 0, output
     assert_nobody_noticed(users)
     assert out() == ([second] if is_drained else [])
+
+
+@exhaustive
+def test_a_host_is_added_and_taken_away(play, load, addresses, hosts_behind, ask, log_in, tmp_path):
+    (name,) = hosts_of("omero_server")
+    address = reach_of("omero_server")[name]["ansible_host"]
+    inventory = tmp_path / "added.json"
+    inventory.write_text(json.dumps({"omero_web": {"hosts": {name: {}}}}))
+    with load("a host is added") as users:
+        code, output = play("playbooks/site.yml", "-i", inventory)
+    assert code == 0, output
+    assert_nobody_noticed(users)
+    assert set(hosts_behind()) == {*addresses, name}
+    page = ask(f"http://{address}/webclient/", Cookie=f"sessionid={log_in()}", Host="omero-web.example.org")
+    assert page.status == 200, "who is logged in is known there, too"
+    with load("a host is taken out of the inventory") as users:
+        code, output = play()
+    assert code == 0, output
+    assert_nobody_noticed(users)
+    assert set(hosts_behind()) == set(addresses)
+
+
+def test_all_hosts_are_closed_and_opened_together(play, ask, addresses):
+    sites = ["/webclient/login/", *(f"http://{address}/webclient/login/" for address in addresses.values())]
+    for closed, status in ("on", 503), ("off", 200):
+        code, output = play("playbooks/maintenance.yml", omero_web_maintenance=closed)
+        assert code == 0, output
+        assert {ask(site).status for site in sites} == {status}

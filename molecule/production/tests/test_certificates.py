@@ -1,26 +1,12 @@
 """Certificates: given as text or as files, changed, renewed and wrong, and no request that fails meanwhile."""
 
 import ssl
-import subprocess
 
 import pytest
 from conftest import fault, wait_until
 
 LIVE = "/etc/letsencrypt/live/omero-web.example.org"
 HOOK = "/etc/letsencrypt/renewal-hooks/deploy/reload-nginx-for-omero-web"
-
-
-@pytest.fixture
-def issue(tmp_path):
-    """Make a certificate; its text and that of its key."""
-
-    def issue(name):
-        certificate, key = tmp_path / f"{name}.pem", tmp_path / f"{name}.key"
-        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
-        subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-        return certificate.read_text(), key.read_text()
-
-    return issue
 
 
 @pytest.fixture
