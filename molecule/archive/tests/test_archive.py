@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import USER, fault, wait_until
+from conftest import USER, exhaustive, fault, wait_until
 
 SETTING = {"omero_web_config": {"omero.web.ping_interval": 61234}}
 
