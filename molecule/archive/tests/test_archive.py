@@ -154,6 +154,7 @@ def test_an_archive_whose_pages_fail_never_goes_live(refused, live, login):
     assert login().status == 200
 
 
+@exhaustive
 def test_modes_that_an_archive_brings_count_for_nothing(play, host, basedir, manifest, login, variables):
     packages = [*variables["omero_web_packages"], "django-redis", "futures"]
     extras = {"omero_web_worker_class": "gevent", "omero_web_packages": packages}
