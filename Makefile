@@ -70,6 +70,13 @@ lint: tools ## Check style, syntax and tables
 	ansible-doc --type module --module-path library omero_archive omero_config omero_config_info omero_web_balancer omero_web_benchmark omero_web_build omero_web_change omero_web_info omero_web_outdated > /dev/null
 	ansible-doc --type role --roles-path roles omero-web > /dev/null
 	tests/tables.py
+	antsibull-changelog lint
+	zizmor --offline --quiet --no-progress .github
+	check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	check-jsonschema --quiet --builtin-schema vendor.github-issue-forms \
+		$(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 
 unit: tools ## Test the Python code
 	pytest --numprocesses=auto --dist=loadfile --durations=10 --junit-xml=$(REPORTS)/unit.xml
