@@ -84,7 +84,7 @@ unit: tools ## Test the Python code
 molecule: tools ## Test one scenario on real hosts (SCENARIO=default)
 	tests/run.py --show all $(SCENARIO)
 
-containers: tools ## Test one of the scenarios in containers, where there is podman (SCENARIO=centos7|rocky9)
+containers: tools ## Test one of the scenarios in containers, where there is podman (SCENARIO=alma9|centos7|rocky8|rocky9|ubuntu2204|ubuntu2404)
 	$(PIP_INSTALL) molecule-plugins==26.10.12
 	MOLECULE_GLOB='molecule/containers/*/molecule.yml' molecule --base-config .config/molecule/config.yml \
 		--base-config .config/molecule/containers.yml test --scenario-name $(SCENARIO)
