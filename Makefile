@@ -1,7 +1,7 @@
 # Everything a developer or a newcomer runs. `make` alone lists it.
 .DEFAULT_GOAL := help
 .PHONY: help setup tools hosts demo demo-hosts demo-down collection check lint unit molecule containers selinux test
-.PHONY: faults bench bench-scale
+.PHONY: faults docs bench bench-scale
 
 SUITE ?= bookworm
 HOSTS ?= 1
@@ -19,6 +19,8 @@ PIP_INSTALL := $(VENV)/bin/pip install --quiet --disable-pip-version-check
 # They need no more than a Python, so that hosts can be made while the virtualenv is.
 TESTHOSTS := $(PYTHON) molecule/resources/testhosts.py
 REPORTS := .molecule/reports
+# Of its own, for what it needs need not agree with what the tests need.
+DOCS := .molecule/docs
 export PATH := $(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
@@ -60,8 +62,8 @@ demo-down: ## Remove the hosts of make demo, every trace of them
 	$(TESTHOSTS) down demo
 	rm -f inventory/demo/hosts.yml
 
-check: tools ## Test what needs no host, in a minute: style, syntax, tables, unit tests
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint unit
+check: tools ## Test what needs no host, in a minute: style, syntax, tables, unit tests, documentation
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint unit docs
 
 lint: tools ## Check style, syntax and tables
 	ruff check .
@@ -103,6 +105,14 @@ faults: tools ## Test every fault, as test does with some, and an interruption a
 collection: setup ## Make a collection of Ansible, for playbooks elsewhere
 	$(VENV)/bin/python collection/make.py .molecule/collection
 	ansible-galaxy collection build --force .molecule/collection
+
+docs: $(DOCS)/made ## Build the documentation as a site, into .molecule/site
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --site-dir .molecule/site
+
+$(DOCS)/made: requirements-docs.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/pip install --quiet --disable-pip-version-check --requirement requirements-docs.txt
+	touch $@
 
 bench: tools ## Measure on hosts of its own, each figure beside what it is to be compared with
 	mkdir -p .molecule

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Check the tables of the documentation, of the variables from their argument spec, of faults and symptoms from the
-tests that produce them, and of platforms from the scenarios; with --write, bring them up to date."""
+"""Check the tables of the documentation: of variables from their argument spec, of faults, of symptoms and of what is
+open on a host from the tests, and of platforms from the scenarios; with --write, bring them up to date."""
 
 import json
 import os
@@ -172,11 +172,27 @@ def what_scenarios_have():
     return as_table(("scenario", "hosts", "what it is", "beside its tests"), *rows)
 
 
+def host_tests():
+    return runpy.run_path(str(SCENARIOS / "resources/verify/test_host.py"))
+
+
+def listening():
+    rows = ((f"`{address}`", *told) for address, told in host_tests()["LISTENING"].items())
+    return as_table(("address", "who listens", "who asks there"), *rows)
+
+
+def ownership():
+    names = {"basedir": "/opt/omero/web", "user": "omero-web", "group": "omero-web", "generation": "N"}
+    rows = [f"{path} {owner}".format(**names).split() for path, owner in host_tests()["OWNERSHIP"].items()]
+    return as_table(("path", "owner", "mode"), *([f"`{cell}`" for cell in row] for row in rows))
+
+
 TABLES = {
     "variables.md": [variables],
     "reliability.md": [faults],
     "troubleshooting.md": [symptoms],
     "platforms.md": [systems, what_scenarios_have],
+    "security.md": [listening, ownership],
 }
 # Between these lines, each has its place.
 START, END = "<!-- table -->\n", "\n<!-- /table -->"
