@@ -172,6 +172,12 @@ def what_scenarios_have():
     return as_table(("scenario", "hosts", "what it is", "beside its tests"), *rows)
 
 
+def commands_that_no_test_runs():
+    entries = yaml.safe_load((ROOT / "tests/unit/commands.yml").read_text())
+    left_out = ((entry["commands"], entry["not run"]) for entry in entries if "not run" in entry)
+    return as_table(("command", "why"), *((", ".join(f"`{one}`" for one in some), why) for some, why in left_out))
+
+
 def host_tests():
     return runpy.run_path(str(SCENARIOS / "resources/verify/test_host.py"))
 
@@ -191,7 +197,7 @@ TABLES = {
     "variables.md": [variables],
     "reliability.md": [faults],
     "troubleshooting.md": [symptoms],
-    "platforms.md": [systems, what_scenarios_have],
+    "platforms.md": [systems, what_scenarios_have, commands_that_no_test_runs],
     "security.md": [listening, ownership],
 }
 # Between these lines, each has its place.
