@@ -26,6 +26,7 @@ DISTRIBUTIONS = {
     "rockylinux": "Rocky", "ubuntu": "Ubuntu",
 }  # fmt: skip
 NAMES = {"CentOS 8": "CentOS Stream 8", "CentOS 9": "CentOS Stream 9", "Rocky": "Rocky Linux", "RedHat": "RHEL"}
+MODULE = re.compile(r"(?s)\nDOCUMENTATION = r?(?:\"\"\"|''')(.*?)(?:\"\"\"|''')")
 STEPS = {"check": "`--check` before the first run", "idempotence": "a second run, which changes nothing"}
 # Why a test is skipped unless every fault is wanted.
 EXHAUSTIVE = "a part of `make faults`"
@@ -46,7 +47,7 @@ def as_markdown(description):
 def type_of(option):
     elements = f" of {option['elements']}" if "elements" in option else ""
     choices = ": " + ", ".join(f"`{choice}`" for choice in option["choices"]) if "choices" in option else ""
-    return option["type"] + elements + choices
+    return option.get("type", "str") + elements + choices
 
 
 def default_of(option):
@@ -63,6 +64,17 @@ def variables():
     entry_points = yaml.safe_load(SPEC.read_text())["argument_specs"].values()
     rows = [row for entry_point in entry_points for row in options_of(entry_point["options"])]
     return as_table(("Variable", "Type", "Default", "Description"), *rows)
+
+
+def modules():
+    """Return what each module is for, and the options of those that are of use without the role."""
+    told = [yaml.safe_load(MODULE.search(path.read_text())[1]) for path in sorted((ROOT / "library").glob("*.py"))]
+    text = [as_table(("module", "what it does"), *((f"`{one['module']}`", one["short_description"]) for one in told))]
+    for one in told:
+        if one["module"].startswith("omero_config"):
+            options = as_table(("Option", "Type", "Default", "Description"), *options_of(one["options"]))
+            text += [f"## {one['module']}", as_markdown(one["description"]), options]
+    return "\n\n".join(text)
 
 
 def faults():
@@ -195,6 +207,7 @@ def ownership():
 
 TABLES = {
     "variables.md": [variables],
+    "modules.md": [modules],
     "reliability.md": [faults],
     "troubleshooting.md": [symptoms],
     "platforms.md": [systems, what_scenarios_have, commands_that_no_test_runs],
