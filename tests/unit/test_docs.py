@@ -89,6 +89,15 @@ def test_what_a_page_shows_or_leads_to_is_there(path):
     assert [anchor for page, anchor in led if anchor not in anchors(page)] == []
 
 
+@pytest.mark.parametrize("page", ["docs/architecture.md", "docs/versions.md", "CONTRIBUTING.md"])
+def test_files_that_are_named_are_there(page):
+    """From the root of the project, or from that of the role."""
+    named = re.findall(r"`([a-z_.]+/[\w./-]*[\w/])`", (ROOT / page).read_text().replace("METHOD", "pypi"))
+    places = ROOT, ROOT / "roles/omero-web"
+    assert named
+    assert [name for name in named if not any((place / name).exists() for place in places)] == []
+
+
 # --- commands ---------------------------------------------------------------------------------------------------------
 
 
