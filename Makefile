@@ -1,7 +1,7 @@
 # Everything a developer or a newcomer runs. `make` alone lists it.
 .DEFAULT_GOAL := help
 .PHONY: help setup tools hosts demo demo-hosts demo-down collection check lint unit molecule containers selinux test
-.PHONY: faults docs bench bench-scale
+.PHONY: faults bench bench-scale
 
 SUITE ?= bookworm
 HOSTS ?= 1
@@ -106,6 +106,7 @@ collection: setup ## Make a collection of Ansible, for playbooks elsewhere
 	$(VENV)/bin/python collection/make.py .molecule/collection
 	ansible-galaxy collection build --force .molecule/collection
 
+.PHONY: docs
 docs: $(DOCS)/made ## Build the documentation as a site, into .molecule/site
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --site-dir .molecule/site
 
