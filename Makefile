@@ -19,6 +19,8 @@ PIP_INSTALL := $(VENV)/bin/pip install --quiet --disable-pip-version-check
 # They need no more than a Python, so that hosts can be made while the virtualenv is.
 TESTHOSTS := $(PYTHON) molecule/resources/testhosts.py
 REPORTS := .molecule/reports
+# Of its own, for what it needs need not agree with what the tests need.
+DOCS := .molecule/docs
 export PATH := $(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
@@ -60,8 +62,8 @@ demo-down: ## Remove the hosts of make demo, every trace of them
 	$(TESTHOSTS) down demo
 	rm -f inventory/demo/hosts.yml
 
-check: tools ## Test what needs no host, in a minute: style, syntax, tables, unit tests
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint unit
+check: tools ## Test what needs no host, in a minute: style, syntax, tables, unit tests, documentation
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint unit docs
 
 lint: tools ## Check style, syntax and tables
 	ruff check .
@@ -70,6 +72,13 @@ lint: tools ## Check style, syntax and tables
 	ansible-doc --type module --module-path library omero_archive omero_config omero_config_info omero_web_balancer omero_web_benchmark omero_web_build omero_web_change omero_web_info omero_web_outdated > /dev/null
 	ansible-doc --type role --roles-path roles omero-web > /dev/null
 	tests/tables.py
+	antsibull-changelog lint
+	zizmor --offline --quiet --no-progress .github
+	check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	check-jsonschema --quiet --builtin-schema vendor.github-issue-forms \
+		$(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 
 unit: tools ## Test the Python code
 	pytest --numprocesses=auto --dist=loadfile --durations=10 --junit-xml=$(REPORTS)/unit.xml
@@ -77,7 +86,7 @@ unit: tools ## Test the Python code
 molecule: tools ## Test one scenario on real hosts (SCENARIO=default)
 	tests/run.py --show all $(SCENARIO)
 
-containers: tools ## Test one of the scenarios in containers, where there is podman (SCENARIO=centos7|rocky9)
+containers: tools ## Test one of the scenarios in containers, where there is podman (SCENARIO=alma9|centos7|rocky8|rocky9|ubuntu2204|ubuntu2404)
 	$(PIP_INSTALL) molecule-plugins==26.10.12
 	MOLECULE_GLOB='molecule/containers/*/molecule.yml' molecule --base-config .config/molecule/config.yml \
 		--base-config .config/molecule/containers.yml test --scenario-name $(SCENARIO)
@@ -96,6 +105,15 @@ faults: tools ## Test every fault, as test does with some, and an interruption a
 collection: setup ## Make a collection of Ansible, for playbooks elsewhere
 	$(VENV)/bin/python collection/make.py .molecule/collection
 	ansible-galaxy collection build --force .molecule/collection
+
+.PHONY: docs
+docs: $(DOCS)/made ## Build the documentation as a site, into .molecule/site
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --site-dir .molecule/site
+
+$(DOCS)/made: requirements-docs.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/pip install --quiet --disable-pip-version-check --requirement requirements-docs.txt
+	touch $@
 
 bench: tools ## Measure on hosts of its own, each figure beside what it is to be compared with
 	mkdir -p .molecule

@@ -94,8 +94,10 @@ def make(target):
         sys.exit(f"What is to be changed is not in this tree any more: {gone}")
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    for name in ("galaxy.yml", "README.md", "CHANGELOG.md", "meta"):
+    for name in ("galaxy.yml", "README.md", "meta"):
         copy(HERE / name, target / name)
+    for name in ("LICENSE", "CHANGELOG.md", "changelogs/changelog.yaml"):
+        copy(ROOT / name, target / name)
     copy(ROOT / "docs", target / "docs")
     copy(ROOT / "library", target / "plugins/modules", python)
     copy(ROOT / "module_utils", target / "plugins/module_utils", python)

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Check the tables of the documentation, of the variables from their argument spec, and of faults and symptoms from the
-tests that produce them; with --write, bring them up to date."""
+"""Check the tables of the documentation: of variables from their argument spec, of faults, of symptoms and of what is
+open on a host from the tests, and of platforms from the scenarios; with --write, bring them up to date."""
 
 import json
 import os
 import re
 import runpy
 import sys
+from collections import Counter
 from pathlib import Path
 
 import yaml
@@ -16,6 +17,17 @@ DOCS = ROOT / "docs"
 SPEC = ROOT / "roles/omero-web/meta/argument_specs.yml"
 SCENARIOS = ROOT / "molecule"
 SYMPTOMS = SCENARIOS / "operations/tests/symptoms.yml"
+SYSTEMS = ROOT / "roles/omero-web/vars/main/systems.yml"
+SEQUENCE = yaml.safe_load((ROOT / ".config/molecule/config.yml").read_text())["scenario"]["test_sequence"]
+SUITES = {"bullseye": "Debian 11", "bookworm": "Debian 12", "trixie": "Debian 13", "forky": "Debian 14"}
+# What a distribution is called by its images and in os-release, and by Ansible.
+DISTRIBUTIONS = {
+    "almalinux": "AlmaLinux", "centos": "CentOS", "debian": "Debian", "rhel": "RedHat", "rocky": "Rocky",
+    "rockylinux": "Rocky", "ubuntu": "Ubuntu",
+}  # fmt: skip
+NAMES = {"CentOS 8": "CentOS Stream 8", "CentOS 9": "CentOS Stream 9", "Rocky": "Rocky Linux", "RedHat": "RHEL"}
+MODULE = re.compile(r"(?s)\nDOCUMENTATION = r?(?:\"\"\"|''')(.*?)(?:\"\"\"|''')")
+STEPS = {"check": "`--check` before the first run", "idempotence": "a second run, which changes nothing"}
 # Why a test is skipped unless every fault is wanted.
 EXHAUSTIVE = "a part of `make faults`"
 
@@ -35,7 +47,7 @@ def as_markdown(description):
 def type_of(option):
     elements = f" of {option['elements']}" if "elements" in option else ""
     choices = ": " + ", ".join(f"`{choice}`" for choice in option["choices"]) if "choices" in option else ""
-    return option["type"] + elements + choices
+    return option.get("type", "str") + elements + choices
 
 
 def default_of(option):
@@ -52,6 +64,17 @@ def variables():
     entry_points = yaml.safe_load(SPEC.read_text())["argument_specs"].values()
     rows = [row for entry_point in entry_points for row in options_of(entry_point["options"])]
     return as_table(("Variable", "Type", "Default", "Description"), *rows)
+
+
+def modules():
+    """Return what each module is for, and the options of those that are of use without the role."""
+    told = [yaml.safe_load(MODULE.search(path.read_text())[1]) for path in sorted((ROOT / "library").glob("*.py"))]
+    text = [as_table(("module", "what it does"), *((f"`{one['module']}`", one["short_description"]) for one in told))]
+    for one in told:
+        if one["module"].startswith("omero_config"):
+            options = as_table(("Option", "Type", "Default", "Description"), *options_of(one["options"]))
+            text += [f"## {one['module']}", as_markdown(one["description"]), options]
+    return "\n\n".join(text)
 
 
 def faults():
@@ -86,19 +109,124 @@ def symptoms():
     return as_table(("what you see", "what `omero-web status` says", "what to do"), *rows)
 
 
-TABLES = {"variables.md": variables, "reliability.md": faults, "troubleshooting.md": symptoms}
+def scenarios(place=SCENARIOS):
+    """Return what each scenario says of itself, by its name."""
+    return {path.parent.name: yaml.safe_load(path.read_text()) for path in sorted(place.glob("*/molecule.yml"))}
+
+
+def shape_of(scenario):
+    """Return which system the hosts of a scenario present, if they present another one than they are."""
+    release = SCENARIOS / scenario / "root/etc/os-release"
+    if not release.is_file():
+        return ""
+    told = dict(re.findall(r'(?m)^(\w+)="?([^"\n]*)"?$', release.read_text()))
+    return f"{DISTRIBUTIONS[told['ID']]} {told['VERSION_ID'].split('.')[0]}"
+
+
+def ran():
+    """Yield each system, where it was run, and the scenario that runs it."""
+    for scenario, told in scenarios().items():
+        shape = shape_of(scenario)
+        for system in dict.fromkeys(SUITES[platform["suite"]] for platform in told["platforms"]):
+            yield shape or system, "hosts", f"`{scenario}`" + (f" (a {system} host of its shape)" if shape else "")
+    for scenario, told in scenarios(SCENARIOS / "containers").items():
+        image, _, version = told["platforms"][0]["image"].partition(":")
+        yield f"{DISTRIBUTIONS[image]} {version}", "containers", f"`{scenario}`"
+
+
+def supported(known):
+    """Yield each system that the role takes, as a distribution and its version; `known` are those that were run."""
+    for distribution, (first, last) in yaml.safe_load(SYSTEMS.read_text())["_omero_web_supported"].items():
+        if last:
+            yield from ((distribution, str(version)) for version in range(int(first), int(last) + 1))
+        else:
+            versions = {system.split()[1] for system in known if system.startswith(distribution)}
+            yield from ((distribution, version) for version in (*sorted({first, *versions}), "newer"))
+
+
+def pythons_of(distribution, version):
+    """Return the Pythons on which the role lets OMERO.web run there."""
+    systems = yaml.safe_load(SYSTEMS.read_text())["_omero_web_systems"]
+    family = systems["Debian" if distribution in ("Debian", "Ubuntu") else "RedHat"]
+    own = family["versions"].get(version.split(".")[0], {})
+    found = {**family["python"], **own.get("python", {})}.values()
+    return ", ".join(f"`{path}`" for path in found if path)
+
+
+def systems():
+    where = {}
+    for system, place, scenario in ran():
+        where.setdefault(system, {}).setdefault(place, []).append(scenario)
+    rows = []
+    for distribution, version in supported([*where]):
+        found = where.pop(f"{distribution} {version}", {})
+        title = NAMES.get(f"{distribution} {version}", f"{NAMES.get(distribution, distribution)} {version}")
+        hosts, containers = (", ".join(found.get(place, [])) for place in ("hosts", "containers"))
+        rows.append((title, pythons_of(distribution, version), hosts or "not run", containers))
+    if where:
+        sys.exit(f"A scenario has a system that the role does not take: {', '.join(where)}")
+    return as_table(("system", "Python of OMERO.web", "`make test`, on hosts", "`make containers`"), *rows)
+
+
+def what_scenarios_have():
+    rows = []
+    for scenario, told in scenarios().items():
+        hosts = Counter(SUITES[platform["suite"]] for platform in told["platforms"])
+        comment = (SCENARIOS / scenario / "molecule.yml").read_text().partition("platforms:")[0]
+        sequence = told.get("scenario", {}).get("test_sequence", SEQUENCE)
+        steps = [text for step, text in STEPS.items() if step in sequence]
+        rows.append((
+            f"`{scenario}`",
+            ", ".join(f"{number} × {system}" for system, number in hosts.items()),
+            " ".join(re.findall(r"(?m)^# (.*)$", comment)),
+            ", and ".join(steps),
+        ))  # fmt: skip
+    return as_table(("scenario", "hosts", "what it is", "beside its tests"), *rows)
+
+
+def commands_that_no_test_runs():
+    entries = yaml.safe_load((ROOT / "tests/unit/commands.yml").read_text())
+    left_out = ((entry["commands"], entry["not run"]) for entry in entries if "not run" in entry)
+    return as_table(("command", "why"), *((", ".join(f"`{one}`" for one in some), why) for some, why in left_out))
+
+
+def host_tests():
+    return runpy.run_path(str(SCENARIOS / "resources/verify/test_host.py"))
+
+
+def listening():
+    rows = ((f"`{address}`", *told) for address, told in host_tests()["LISTENING"].items())
+    return as_table(("address", "who listens", "who asks there"), *rows)
+
+
+def ownership():
+    names = {"basedir": "/opt/omero/web", "user": "omero-web", "group": "omero-web", "generation": "N"}
+    rows = [f"{path} {owner}".format(**names).split() for path, owner in host_tests()["OWNERSHIP"].items()]
+    return as_table(("path", "owner", "mode"), *([f"`{cell}`" for cell in row] for row in rows))
+
+
+TABLES = {
+    "variables.md": [variables],
+    "modules.md": [modules],
+    "reliability.md": [faults],
+    "troubleshooting.md": [symptoms],
+    "platforms.md": [systems, what_scenarios_have, commands_that_no_test_runs],
+    "security.md": [listening, ownership],
+}
 # Between these lines, each has its place.
 START, END = "<!-- table -->\n", "\n<!-- /table -->"
 
 
 def main():
-    for name, table in TABLES.items():
+    for name, tables in TABLES.items():
         text = (DOCS / name).read_text()
-        before, _, rest = text.partition(START)
-        _, found, after = rest.partition(END)
-        if not found:
-            sys.exit(f"docs/{name} has no place for its table: it needs the lines {START.strip()} and {END.strip()}.")
-        wanted = before + START + table() + END + after
+        places = re.findall(rf"(?s){re.escape(START)}.*?{re.escape(END)}", text)
+        if len(places) != len(tables):
+            sys.exit(f"docs/{name} has {len(places)} places for {len(tables)} tables: each needs the lines "
+                     f"{START.strip()} and {END.strip()}.")  # fmt: skip
+        wanted = text
+        for place, table in zip(places, tables, strict=True):
+            wanted = wanted.replace(place, START + table() + END, 1)
         if "--write" in sys.argv:
             (DOCS / name).write_text(wanted)
         elif wanted != text:

@@ -7,9 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 NAME = "openmicroscopy_community.omero_web"
+TARBALL = f"{NAME.replace('.', '-')}-{yaml.safe_load((ROOT / 'collection/galaxy.yml').read_text())['version']}.tar.gz"
 PLAYBOOKS = [path.stem.replace("-", "_") for path in sorted((ROOT / "playbooks").glob("*.yml"))]
 MODULES = [path.stem for path in sorted((ROOT / "library").glob("*.py"))]
 
@@ -27,7 +29,7 @@ def collection(tmp_path_factory):
     for command in (
         ("python", f"{ROOT}/collection/make.py", "source"),
         ("ansible-galaxy", "collection", "build", "source"),
-        ("ansible-galaxy", "collection", "install", "--offline", f"{NAME.replace('.', '-')}-1.0.0.tar.gz", "-p", "."),
+        ("ansible-galaxy", "collection", "install", "--offline", TARBALL, "-p", "."),
     ):
         code, output = run(*command)
         assert code == 0, output

@@ -1,6 +1,9 @@
 """The workflow of a public forge, which nothing here runs: it forgets no scenario, and what it names is there."""
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,7 +22,31 @@ def scenarios(below):
 
 @pytest.mark.parametrize("job, below", [("hosts", "molecule"), ("containers", "molecule/containers")])
 def test_every_scenario_is_run(job, below):
-    assert JOBS[job]["strategy"]["matrix"]["scenario"] == scenarios(below)
+    """The matrix of a job is what a script lists."""
+    lister = JOBS[job]["needs"]
+    assert JOBS[job]["strategy"]["matrix"]["scenario"] == f"${{{{ fromJSON(needs.{lister}.outputs.{job}) }}}}"
+    [step] = [step for step in JOBS[lister]["steps"] if "id" in step]
+    assert JOBS[lister]["outputs"][job] == f"${{{{ steps.{step['id']}.outputs.{job} }}}}"
+    script, redirection = step["run"].split(" ", 1)
+    assert redirection == '>> "$GITHUB_OUTPUT"'
+    listed = subprocess.run([sys.executable, ROOT / script], capture_output=True, text=True).stdout
+    assert json.loads(dict(line.split("=", 1) for line in listed.splitlines())[job]) == scenarios(below)
+
+
+@pytest.mark.parametrize("page", ["Makefile", "README.md"])
+def test_every_container_is_named_where_users_look(page):
+    text = (ROOT / page).read_text()
+    assert [name for name in scenarios("molecule/containers") if not re.search(rf"\b{name}\b", text)] == []
+
+
+@pytest.mark.parametrize("name", scenarios("molecule/containers"))
+def test_a_container_boots(name):
+    """The driver takes no command from a platform that says not to override the image's own."""
+    [platform] = yaml.safe_load((ROOT / f"molecule/containers/{name}/molecule.yml").read_text())["platforms"]
+    assert platform["name"] == name
+    assert platform["command"] == "/usr/sbin/init" and platform.get("override_command", True)
+    assert platform["systemd"] == "always"
+    assert platform.get("pre_build_image") or (ROOT / "molecule/containers" / name / platform["dockerfile"]).is_file()
 
 
 def test_every_target_is_one_of_the_makefile():

@@ -39,6 +39,16 @@ OWNERSHIP = {
     "/etc/systemd/system/omero-web@{generation}.service": "root:root 644",
 }
 
+# Where what the role installs listens, and what docs/security.md tells of it.
+LISTENING = {
+    "*:80": ("nginx (`omero_web_http_port`; with a certificate also `*:443`, `omero_web_https_port`)", "users"),
+    "127.0.0.1:4080": (
+        "OMERO.web itself, by `omero-web.socket` (`omero.web.application_server.port`)",
+        "nginx, and whoever is on the host",
+    ),
+}
+PROGRAMS = ("nginx", "gunicorn", "redis-server")
+
 # Like `gunicorn --print-config`, which gunicorn 19 does not know yet.
 PRINT_SETTINGS = """
 import sys
@@ -152,6 +162,12 @@ def test_ownership(host, basedir, user, variables, generation):
     wanted = {path.format(**names): owner.format(**names) for path, owner in OWNERSHIP.items()}
     found = host.run(f"stat --format='%n %U:%G %a' {' '.join(wanted)}").stdout
     assert dict(line.split(" ", 1) for line in found.splitlines()) == wanted
+
+
+def test_only_what_is_documented_listens(host):
+    lines = host.check_output("ss --no-header --listening --tcp --udp --numeric --processes").splitlines()
+    own = [line.split()[4] for line in lines if any(f'"{program}"' in line for program in PROGRAMS)]
+    assert {re.sub(r"^(0\.0\.0\.0|\[::\]):", "*:", address) for address in own} == {*LISTENING}
 
 
 def test_current_is_a_relative_link_and_so_is_its_release(host, basedir, generation):

@@ -482,6 +482,11 @@ def problems_of_benchmark(values):
 
 def problem_of_evaluation(name, error):
     """What went wrong in a template. Ansible's own message quotes the template, and whatever secret is in it."""
+    if "vault secrets" in str(error):
+        return (
+            f"{name} is encrypted, and no password opens it; add --ask-vault-pass or --vault-password-file to the "
+            "command, with the password of its vault."
+        )
     undefined = UNDEFINED.findall(str(error))
     reason = undefined[-1] if undefined else f"its template is wrong, see `ansible -m debug -a var={name}`"
     return f"{name} cannot be evaluated: {reason}."
@@ -497,6 +502,8 @@ class ActionModule(wanted.RoleAction):
         for name, option in SPEC.items():
             try:
                 values[name] = self._templar.template(task_vars.get(name, option.get("default")))
+                # What a vault has is decrypted when it is first used, which is here.
+                wanted.plain(values[name])
             except AnsibleError as error:
                 problems.append(problem_of_evaluation(name, error))
             else:
