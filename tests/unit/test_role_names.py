@@ -73,13 +73,13 @@ wheels = runpy.run_path(str(ROLE / "action_plugins/omero_web_wheels.py"))
 class Action(wanted.RoleAction):
     """An action of the role, for a site whose variables are checked and a host of which all is known."""
 
-    def __init__(self, **variables):
+    def __init__(self, systemd=252, **variables):
         self._templar = templar(**variables)
         self.variables = self._templar.available_variables
         self.constants = wanted.Evaluated(self.evaluated)
         defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
         self.checked = wanted.site_of({name: self.evaluated(name) for name in defaults}, self.constants, 2, "5.2")
-        look = {"systemd": 252, "nginx": "1.22.1", "ipv6": True, "cores": 2, "current": 1, "generations": [LIVE]}
+        look = {"systemd": systemd, "nginx": "1.22.1", "ipv6": True, "cores": 2, "current": 1, "generations": [LIVE]}
         self.variables = {**self.variables, "__omero_web_site": self.checked, "__omero_web_host": look}
         self.known = {
             **wanted.host_of(self.checked, self.constants, look, FACTS, "web-1"),

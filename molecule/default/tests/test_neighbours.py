@@ -81,7 +81,7 @@ def test_somebody_else_who_installs_packages(host, start_play):
         if "FAILED - RETRYING" in line:
             host.run("systemctl stop keeper")
     host.run("systemctl stop keeper")
-    assert "Install the operating system packages (" in output
+    assert "Install the packages (" in output
     assert process.wait() == 0, output
     assert host.package("brotli").is_installed
 
