@@ -67,7 +67,7 @@ lint: tools ## Check style, syntax and tables
 	ruff check .
 	yamllint --strict .
 	ansible-lint --offline --strict
-	ansible-doc --type module --module-path library omero_archive omero_config omero_config_info omero_web_balancer omero_web_benchmark omero_web_build omero_web_change omero_web_info omero_web_outdated > /dev/null
+	ansible-doc --type module --module-path library omero_archive omero_config omero_config_info omero_web_balancer omero_web_benchmark omero_web_build omero_web_change omero_web_former_info omero_web_info omero_web_outdated > /dev/null
 	ansible-doc --type role --roles-path roles omero-web > /dev/null
 	tests/tables.py
 

@@ -323,7 +323,7 @@ def listeners(port, proc="/proc"):
         port=port,
         pids=holders[link],
         programs=sorted(set(_program(pid, proc) for pid in holders[link])),
-        units=sorted(set(_unit(pid, proc) for pid in holders[link]) - set([""])),
+        units=sorted(set(unit_of_process(pid, proc) for pid in holders[link]) - set([""])),
     ) for address, link in found]
 
 
@@ -354,7 +354,7 @@ def _program(pid, proc):
     return (read(proc, str(pid), "comm") or b"").decode("utf-8", "replace").strip()
 
 
-def _unit(pid, proc):
+def unit_of_process(pid, proc="/proc"):
     """Return the service that a process belongs to, by its control group."""
     groups = (read(proc, str(pid), "cgroup") or b"").decode("utf-8", "replace")
     found = re.findall(r"/([^/\n]+\.service)(?:/|$)", groups, re.MULTILINE)

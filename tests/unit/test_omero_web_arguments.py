@@ -59,7 +59,10 @@ def test_defaults_are_right(name):
 
 def test_constraints_are_on_variables_that_exist():
     elements = {f"{name}[]" for name, option in SPEC.items() if option["type"] == "list"}
-    keys = {f"{name}[].{key}" for name, option in SPEC.items() for key in option.get("options", ())}
+    ends = {"list": "[].", "dict": "."}
+    keys = {
+        f"{name}{ends[option['type']]}{key}" for name, option in SPEC.items() for key in option.get("options", ())
+    }
     assert set(arguments.CONSTRAINTS) <= set(SPEC) | elements | keys
     assert set(arguments.KEYS) <= set(SPEC)
 
