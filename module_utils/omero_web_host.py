@@ -164,11 +164,13 @@ def point(path, destination):
     if destination is None:
         remove_file(path)
         return
-    temporary = path + ".new"
+    directory, name = os.path.split(path)
+    # Hidden, or nginx would read it beside the other, if it started just then.
+    temporary = os.path.join(directory, ".%s.new" % name)
     remove_file(temporary)
     os.symlink(destination, temporary)
     os.rename(temporary, path)
-    sync_directory(os.path.dirname(path))
+    sync_directory(directory)
 
 
 def destination_of(path):

@@ -1,11 +1,14 @@
 """The role takes over from an OMERO.web that another role has installed, and gives back to it; users notice neither."""
 
+import json
+
 import yaml
+from ansible.parsing.dataloader import DataLoader
 from conftest import INVENTORY, wait_until
 
 UNIT, SITE = "omero-web.service", "/etc/nginx/conf.d/omeroweb.conf"
 OLD = "runuser -u omero-web -- env OMERODIR=/opt/omero/web/OMERO.web /opt/omero/web/venv3/bin/omero"
-SECRET = "correct-horse-battery-staple"
+SECRET = "correct-{{ 7 * 6 }}-battery-staple"
 # The inventory has it from there.
 VARIABLES = INVENTORY.parent / "host_vars"
 
@@ -17,7 +20,9 @@ def state_of(host):
 
 
 def properties_of(output):
-    return dict(line.split("=", 1) for line in output.splitlines())
+    """Return what `omero config get` says, lists and dictionaries as such."""
+    found = dict(line.split("=", 1) for line in output.splitlines())
+    return {key: json.loads(value) if value[:1] in ("[", "{") else value for key, value in found.items()}
 
 
 def test_it_is_refused_until_it_is_described(refused, host):
@@ -37,7 +42,7 @@ def test_the_inventory_that_makes_the_same_site(host, play, refused):
     plain, secret = (directory / name for name in ("omero-web.yml", "omero-web-secrets.yml"))
     assert {file.stat().st_mode & 0o777 for file in (plain, secret)} == {0o600}
     assert SECRET not in output + plain.read_text()
-    secrets = yaml.safe_load(secret.read_text())["omero_web_secrets"]
+    secrets = DataLoader().load_from_file(str(secret))["omero_web_secrets"]
     assert secrets["omero.web.public.password"] == SECRET
     assert secrets["omero.web.secret_key"] == host.file("/opt/omero/web/OMERO.web/var/django_secret_key").content_string
     known = yaml.safe_load(plain.read_text())
@@ -70,6 +75,7 @@ def test_it_is_the_same_site(host, ask):
         "omero.web.static_root",
     }  # fmt: skip
     assert {key: new.get(key) for key in set(old) - its_own} == {key: old[key] for key in set(old) - its_own}
+    assert new["omero.web.public.password"] == SECRET
     assert ask("/about").body == b"here"
 
 
