@@ -91,7 +91,7 @@ test: check ## Test everything, as continuous integration does
 
 faults: export OMERO_WEB_FAULTS := all
 faults: tools ## Test every fault, as test does with some, and an interruption after every change; goes on where it was stopped
-	tests/run.py --show tests cluster faults minimal power released
+	tests/run.py --show tests adoption-by-hand cluster faults minimal power released
 
 collection: setup ## Make a collection of Ansible, for playbooks elsewhere
 	$(VENV)/bin/python collection/make.py .molecule/collection

@@ -31,8 +31,6 @@ from ansible.module_utils.omero_web_http import LOGIN_PAGE, Place, host_and_port
 DIRECTORY = "former"
 RECORD = "record"
 SITE = "nginx.conf"
-# What every site of the role has in it, and none that OMERO.web generates itself.
-OF_THE_ROLE = b"/omero-web-pages/"
 SECONDS_BETWEEN_QUESTIONS = 0.2
 ANSWER_TIMEOUT = 60
 # Of sessions, which anybody who can write where they are could make more or larger.
@@ -60,13 +58,16 @@ class Former(object):
 
     # -- its site
 
-    def keep(self):
-        """Keep its site and what it takes to go back, before anything of it changes."""
+    def keep(self, path, anew):
+        """Keep its site and what it takes to go back, before anything of it changes.
+
+        Where it has the name of the role's, a run that was cut off may have replaced it, unless this one begins anew.
+        """
         if not os.path.isdir(self.directory):
             os.mkdir(self.directory, 0o700)
         site = self.known["site"]
-        content = read(self.host.path(site)) if site else None
-        if content is not None and OF_THE_ROLE not in content:
+        content = read(self.host.path(site))
+        if content is not None and (site != path or anew):
             link = destination_of(self.host.path(site)) or ""
             write(os.path.join(self.directory, SITE), content, 0o600)
             write(os.path.join(self.directory, RECORD), as_json(dict(self.known, link=link)), 0o600)
@@ -82,12 +83,11 @@ class Former(object):
     def put_site_back(self, path):
         """Have nginx read its site again, at its own place."""
         content = read(self.directory, SITE)
-        if content is None:
-            return
         site, path = self.host.path(self.known["site"]), self.host.path(path)
-        if os.path.lexists(path) and OF_THE_ROLE in (read(path) or b""):
-            write(path, content)
-        if site != path and os.path.lexists(path):
+        if content is None or site != path and os.path.lexists(site):
+            return
+        write(path, content)
+        if site != path:
             rename(path, site)
         link = (read_json(self.directory, RECORD) or {}).get("link")
         if link:
@@ -95,7 +95,8 @@ class Former(object):
 
     def forget(self):
         """Remove what was kept to go back to it, once it serves."""
-        remove_tree(self.directory)
+        if os.path.isdir(self.directory):
+            remove_tree(self.directory)
 
     # -- its unit
 

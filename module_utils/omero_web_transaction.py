@@ -449,7 +449,7 @@ class Transaction(object):
         site nginx has: the target as soon as `current` leads to it, the former one as long as it is enabled.
         """
         starts, site = self.params["start"], self.target["installed"].get(SITE_FILE)
-        self.former.keep()
+        self.former.keep(site, anew=self.current is None)
         self.install(lambda name: name in (SERVICE_FILE, SOCKET_FILE))
         self.systemd.reload()
         if starts:
@@ -663,6 +663,7 @@ class Transaction(object):
             self.undo(self.close_socket_of_target)
         if self.former:
             self.undo(lambda: self.systemd.disable(*self.units_of_boot()))
+            self.undo(self.former.forget)
         self.undo(self.mark_as_failed)
 
     def put_files_back(self):

@@ -29,10 +29,14 @@ def texts(**found):
 
 @pytest.mark.parametrize(
     "text",
-    ["{{ lookup('pipe', 'id') }}", "{% set a = 1 %}x", "a {# b #}", "{{", "5.4", "yes", "a: b\n# c\n", "'\"\\", "!x", "ü\u2028\x07"],
+    [
+        *("{{ lookup('pipe', 'id') }}", "{% set a = 1 %}x", "a {# b #}", "{{"),
+        *("5.4", "yes", "a: b\n# c\n", "'\"\\", "!x", "ü\u2028\x07"),
+    ],
 )
 def test_what_is_written_means_the_same_to_a_play(tmp_path, text):
-    variables = {"omero_web_config": {"omero.web.a": text, "omero.web.b": [[text, {"c": text}]]}, "omero_web_release": text}
+    config = {"omero.web.a": text, "omero.web.b": [[text, {"c": text}]]}
+    variables = {"omero_web_config": config, "omero_web_release": text}
     written = texts(variables=variables)["/d/omero-web.yml"]
     assert loaded(tmp_path, written) == variables
 
@@ -49,7 +53,8 @@ def test_secrets_are_in_a_file_of_their_own():
 
 
 def test_remarks_stay_comments(tmp_path):
-    written = texts(variables={"omero_web_release": "a"}, remarks=["first\nomero_web_release: b", "x" * 500 + "\x1b[2J"])
+    remarks = ["first\nomero_web_release: b", "x" * 500 + "\x1b[2J"]
+    written = texts(variables={"omero_web_release": "a"}, remarks=remarks)
     assert loaded(tmp_path, written["/d/omero-web.yml"]) == {"omero_web_release": "a"}
     assert "# first omero_web_release: b\n" in written["/d/omero-web.yml"]
     assert "x" * 401 not in written["/d/omero-web.yml"]

@@ -98,7 +98,7 @@ class FormerWorld(World):
             "omero-web.service": {"content": u"Sockets=%s\n" % SOCKET},
             "omero-web.socket": {
                 "content": u"ListenStream=127.0.0.1:4081\nService=omero-web@%d.service\n" % number},
-            "nginx.conf": {"content": u"upstream site %d /omero-web-pages/" % number},
+            "nginx.conf": {"content": u"upstream site %d" % number},
         }
         params = World.params(self, number, former=self.known(), nginx={"default_site": None, "ports": {}})
         made = made_of(number, 0, **files)
@@ -255,6 +255,7 @@ def test_a_site_that_does_not_answer_is_given_back(tmp_path, site):
     assert world.link("current") is None
     assert not world.enabled & {"omero-web.target", "omero-web-boot.service"}
     assert "omero-web@1.service" not in world.active
+    assert not os.path.exists(world.path(BASEDIR, "former"))
 
 
 def test_a_former_one_that_does_not_start_again(world):

@@ -851,7 +851,7 @@ def with_former(*paths, enabled="disabled", **differences):
         with_former(UNIT_OF_FORMER, FORMER["site"]),
         with_former(UNIT_OF_FORMER, enabled="enabled"),
         # Its site has the name of the role's already.
-        with_former(UNIT_OF_FORMER, matched=["/etc/nginx/conf.d/omero-web.conf"]),
+        with_former(UNIT_OF_FORMER, **dict.fromkeys(("matched", "astray"), ["/etc/nginx/conf.d/omero-web.conf"])),
     ],
 )
 def test_a_former_omero_web_is_taken_over_from(look):
@@ -864,6 +864,9 @@ def test_a_former_omero_web_is_taken_over_from(look):
 def test_a_former_omero_web_that_is_retired_is_let_be():
     assert planned(with_former(UNIT_OF_FORMER), former=FORMER)["steps"] == []
     assert planned(with_former(UNIT_OF_FORMER), former=FORMER)["change"]["former"] is None
+    # Of a template of the site's own, nothing is known.
+    look = with_former(UNIT_OF_FORMER, matched=["/etc/nginx/conf.d/omero-web.conf"])
+    assert planned(look, former=FORMER)["steps"] == []
 
 
 def test_the_address_of_a_former_omero_web_is_refused():

@@ -182,9 +182,9 @@ CONSTRAINTS = {
     "omero_web_adopt_port": between(0, 65535),
     "omero_web_former.unit": like(r"([\w:.@-]+\.service)?", "the name of a service, as omero-web.service, or empty"),
     "omero_web_former.address": like(r"[\w.:\[\]]+:\d+", "an address and a port, such as 127.0.0.1:4080"),
-    "omero_web_former.site": like(r"/etc/nginx/[\w./-]+", "the path of a file below /etc/nginx"),
+    "omero_web_former.site": like(r"(?!.*\.\.)/etc/nginx/[\w./-]+", "the path of a file below /etc/nginx"),
     "omero_web_former.sessions": like(r"(/\S+)?", "the path of a directory, or empty"),
-    "omero_web_former.cookie": like(r"\w+", "the name of a cookie, such as sessionid"),
+    "omero_web_former.cookie": like(r"[\w.-]+", "the name of a cookie, such as sessionid"),
     "omero_web_former.django": like(r"(\d+\.\d+)?", 'a version in quotes, such as "5.2", or empty'),
     "omero_web_servers[].host": like(
         r"[\w.:-]+|(wss?|ssl|tcp)://[\w.-]+(:\d+)?(/[\w./~-]*)?",

@@ -221,9 +221,9 @@ def takes_over(look, wanted):
     if not former:
         return False
     own = set(wanted["nginx_files"].values())
-    # Its site has the name of the role's while it is replaced.
-    has_site = former["site"] in set(look["paths"]) - own or own & set(look["matched"])
-    return bool(has_site) or look["units"].get(former["unit"], {}).get("enabled") == "enabled"
+    # It may have the name of the role's, or has it while it is replaced. A template of the site's own may look like it.
+    replaced = own & set(look["matched"]) & (set(look["astray"]) if look["current"] else own)
+    return former["site"] in set(look["paths"]) - own or bool(replaced) or look["units"].get(former["unit"], {}).get("enabled") == "enabled"
 
 
 def refuse_the_port_of_the_former(look, wanted):
