@@ -222,8 +222,8 @@ def test_right_values(name, value):
                 "omero_web_former": {"address": "127.0.0.1:4080", "site": "/etc/nginx/conf.d/omeroweb.conf"},
                 "omero_web_nginx": False,
             },
-            "omero_web_former is for sites behind an nginx of the role's, and omero_web_nginx is false; take away what is "
-            "there, and leave out omero_web_former.",
+            "omero_web_former is for sites behind an nginx of the role's, and omero_web_nginx is false; take away what "
+            "is there, and leave out omero_web_former.",
         ),
     ],
 )

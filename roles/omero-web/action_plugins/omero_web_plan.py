@@ -223,7 +223,8 @@ def takes_over(look, wanted):
     own = set(wanted["nginx_files"].values())
     # It may have the name of the role's, or has it while it is replaced. A template of the site's own may look like it.
     replaced = own & set(look["matched"]) & (set(look["astray"]) if look["current"] else own)
-    return former["site"] in set(look["paths"]) - own or bool(replaced) or look["units"].get(former["unit"], {}).get("enabled") == "enabled"
+    is_enabled = look["units"].get(former["unit"], {}).get("enabled") == "enabled"
+    return former["site"] in set(look["paths"]) - own or bool(replaced) or is_enabled
 
 
 def refuse_the_port_of_the_former(look, wanted):
