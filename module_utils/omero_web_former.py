@@ -65,19 +65,21 @@ class Former(object):
         """
         if not os.path.isdir(self.directory):
             os.mkdir(self.directory, 0o700)
-        site = self.known["site"]
-        content = read(self.host.path(site))
-        if content is not None and (site != path or anew):
-            link = destination_of(self.host.path(site)) or ""
+            sync_directory(os.path.dirname(self.directory))
+        site = self.host.path(self.known["site"])
+        content = read(site)
+        if content is not None and (self.known["site"] != path or anew):
+            as_it_is = {"link": destination_of(site) or "", "mode": stat.S_IMODE(os.stat(site).st_mode)}
             write(os.path.join(self.directory, SITE), content, 0o600)
-            write(os.path.join(self.directory, RECORD), as_json(dict(self.known, link=link)), 0o600)
+            write(os.path.join(self.directory, RECORD), as_json(dict(self.known, **as_it_is)), 0o600)
 
     def give_way(self, path):
         """Give its site the name of the role's, which is to be written there next."""
         site, path = self.host.path(self.known["site"]), self.host.path(path)
         if site != path and os.path.lexists(site):
             if os.path.islink(site):
-                write(site, read(site))  # A link that is moved may lead elsewhere.
+                # Moved, it might lead elsewhere.
+                write(site, read(site), stat.S_IMODE(os.stat(site).st_mode))
             rename(site, path)
 
     def put_site_back(self, path):
@@ -86,12 +88,12 @@ class Former(object):
         site, path = self.host.path(self.known["site"]), self.host.path(path)
         if content is None or site != path and os.path.lexists(site):
             return
-        write(path, content)
+        record = read_json(self.directory, RECORD)
+        write(path, content, record["mode"])
         if site != path:
             rename(path, site)
-        link = (read_json(self.directory, RECORD) or {}).get("link")
-        if link:
-            point(site, to_native(link))
+        if record["link"]:
+            point(site, to_native(record["link"]))
 
     def forget(self):
         """Remove what was kept to go back to it, once it serves."""
@@ -115,6 +117,8 @@ class Former(object):
         if unit:
             self.systemd.commands.run("systemctl", "stop", self.timer)
             self.systemd.enable(unit)
+            # systemctl leaves its links in memory, and without them power that is lost would leave nobody to serve.
+            self.systemd.commands.must("sync")
             self.systemd.start(unit, seconds=timeout + 30)
         place, deadline = Place(host_and_port(self.known["address"]), False), time.time() + timeout
         while True:
@@ -170,10 +174,11 @@ def copy_sessions(source, reader, target, writer, cookie):
     pattern = re.compile(re.escape(cookie) + r"[0-9a-z]{8,64}\Z")
     with acting_as(*reader):
         names = [name for name in os.listdir(source.at("")) if pattern.match(name)][:MOST_SESSIONS]
-        sessions = [(name, session_in(source.at(name))) for name in names]
-    with acting_as(*writer):
-        for name, session in sessions:
-            if session is not None:
+    for name in names:
+        with acting_as(*reader):
+            session = session_in(source.at(name))
+        if session is not None:
+            with acting_as(*writer):
                 put_session(target, name, *session)
 
 

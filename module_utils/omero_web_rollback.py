@@ -130,7 +130,7 @@ def plan_way_to_former(look, wanted, live):
         raise Refusal("%s has no OMERO.web from before the role's to go back to. Nothing has changed." % wanted["host"])
     target = target_of_manifest(look, live["number"], wanted)
     nothing = {"generations": [], "releases": [], "sessions": [], "wheels": [], "units": []}
-    known = dict((key, value) for key, value in former.items() if key != "link")
+    known = dict((key, value) for key, value in former.items() if key not in ("link", "mode"))
     return {
         "steps": ["change"],
         "says": ["go back from generation %d to %s" % (live["number"], name_of_former(former))],

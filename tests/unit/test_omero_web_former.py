@@ -188,11 +188,13 @@ def test_it_is_taken_over_and_stays_there(world):
 
 def test_and_back(site, tmp_path):
     world = FormerWorld(tmp_path / "other", site)
+    os.chmod(world.path(site), 0o640)
     change(world, world.params(1))
     world.stop(UNIT)
     change(world, world.to_former())
     assert (world.serves_now(), world.boots()) == ("former", "former")
     assert world.content(site) == OLD
+    assert stat.S_IMODE(os.stat(world.path(site)).st_mode) == 0o640
     assert os.path.islink(world.path(site)) == ("enabled" in site)
     assert world.link("current") is None
     assert not world.enabled & {"omero-web.target", "omero-web-boot.service"}

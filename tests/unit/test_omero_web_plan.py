@@ -885,7 +885,7 @@ def test_another_omero_web_than_the_former_one_is_refused():
 def first_generation(**differences):
     site = Site()
     site.run()
-    return {**site.machine.look(1), "former": {**FORMER, "seconds": 600, "link": ""}, **differences}
+    return {**site.machine.look(1), "former": {**FORMER, "seconds": 600, "link": "", "mode": 420}, **differences}
 
 
 def test_the_first_generation_goes_back_to_the_former_omero_web():
