@@ -70,8 +70,8 @@ class Former(object):
         content = read(site)
         if content is not None and (self.known["site"] != path or anew):
             as_it_is = {"link": destination_of(site) or "", "mode": stat.S_IMODE(os.stat(site).st_mode)}
-            write(os.path.join(self.directory, SITE), content, 0o600)
             write(os.path.join(self.directory, RECORD), as_json(dict(self.known, **as_it_is)), 0o600)
+            write(os.path.join(self.directory, SITE), content, 0o600)
 
     def give_way(self, path):
         """Give its site the name of the role's, which is to be written there next."""
