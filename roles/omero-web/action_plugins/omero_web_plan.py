@@ -228,12 +228,13 @@ def takes_over(look, wanted):
 
 
 def refuse_the_port_of_the_former(look, wanted):
-    """Refuse the address at which the OMERO.web listens that is to be taken over from: both serve for a moment."""
+    """Refuse the port at which the OMERO.web listens that is to be taken over from: both serve for a moment."""
     former = wanted["former"]
-    if takes_over(look, wanted) and former["address"] == wanted["target"]["address"]:
+    ports = {one["address"].rpartition(":")[2] for one in (former, wanted["target"]) if one}
+    if takes_over(look, wanted) and len(ports) == 1:
         raise back.Refusal(
-            f"omero_web_former has the address {former['address']}, where the role's OMERO.web is to listen as well; "
-            "set another omero.web.application_server.port in omero_web_config. Nothing has changed."
+            f"omero_web_former has the address {former['address']}, at whose port the role's OMERO.web is to listen as "
+            "well; set another omero.web.application_server.port in omero_web_config. Nothing has changed."
         )
 
 
