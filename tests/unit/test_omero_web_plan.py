@@ -871,7 +871,7 @@ def test_a_former_omero_web_that_is_retired_is_let_be():
 
 def test_the_address_of_a_former_omero_web_is_refused():
     former = {**FORMER, "address": "0.0.0.0:4080"}
-    sentence = "omero_web_former has the address 0.0.0.0:4080, at whose port the role's OMERO.web is to listen as well; set"
+    sentence = "omero_web_former has the address 0.0.0.0:4080, at whose port the role's OMERO.web is to listen as well;"
     with pytest.raises(back.Refusal, match=planning.re.escape(sentence)):
         planned(with_former(UNIT_OF_FORMER, FORMER["site"]), former=former)
     assert planned(with_former(UNIT_OF_FORMER), former=former)["steps"] == []
