@@ -10,8 +10,11 @@ pytestmark = exhaustive
 
 VARIABLES = INVENTORY.parent / "host_vars"
 SITE = "/etc/nginx/conf.d/omeroweb.conf"
-OMERO = "runuser -u omero -- env PATH=/home/omero/omeroweb/bin:/usr/bin:/bin /home/omero/OMERO.py/bin/omero"
-UNIT = """[Unit]
+TOP = "/home/omero/OMERO.py"
+# The archive is of a later OMERO, some of which looks for its files by one of these, and some by another.
+ENVIRONMENT = f"OMERO_HOME={TOP} OMERODIR={TOP} PYTHONPATH={TOP}/lib/python PATH=/home/omero/omeroweb/bin:/bin:/usr/bin"
+OMERO = f"cd /home/omero && runuser -u omero -- env {ENVIRONMENT} {TOP}/bin/omero"
+UNIT = f"""[Unit]
 Description=OMERO.web
 Requires=nginx.service
 After=network.service
@@ -22,7 +25,7 @@ Type=forking
 PIDFile=/home/omero/OMERO.py/var/django.pid
 Restart=no
 RestartSec=10
-Environment="PATH=/home/omero/omeroweb/bin:/bin:/usr/bin"
+Environment={ENVIRONMENT}
 ExecStart=/home/omero/omeroweb/bin/python /home/omero/OMERO.py/bin/omero web start
 ExecStop=/home/omero/omeroweb/bin/python /home/omero/OMERO.py/bin/omero web stop
 
