@@ -69,7 +69,7 @@ lint: tools ## Check style, syntax and tables
 	ruff check .
 	yamllint --strict .
 	ansible-lint --offline --strict
-	ansible-doc --type module --module-path library omero_archive omero_config omero_config_info omero_web_balancer omero_web_benchmark omero_web_build omero_web_change omero_web_info omero_web_outdated > /dev/null
+	ansible-doc --type module --module-path library omero_archive omero_config omero_config_info omero_web_balancer omero_web_benchmark omero_web_build omero_web_change omero_web_former_info omero_web_info omero_web_outdated > /dev/null
 	ansible-doc --type role --roles-path roles omero-web > /dev/null
 	tests/tables.py
 	antsibull-changelog lint
@@ -100,7 +100,7 @@ test: check ## Test everything, as continuous integration does
 
 faults: export OMERO_WEB_FAULTS := all
 faults: tools ## Test every fault, as test does with some, and an interruption after every change; goes on where it was stopped
-	tests/run.py --show tests archive cluster faults minimal platforms power released
+	tests/run.py --show tests adoption-by-hand archive cluster faults minimal platforms power released
 
 collection: setup ## Make a collection of Ansible, for playbooks elsewhere
 	$(VENV)/bin/python collection/make.py .molecule/collection

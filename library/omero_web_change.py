@@ -121,6 +121,48 @@ options:
         description: Where the site is asked on its host, as V(https://127.0.0.1:443); empty if that is not known.
         type: str
         default: ''
+  former:
+    description:
+      - The OMERO.web that was on the host before the role's, where the target is to take over from it, or where it is
+        to serve again (O(to_former)). It is ended once the target serves, and nothing of it is deleted.
+    type: dict
+    suboptions:
+      unit:
+        description: The unit that it runs by; empty if it has none, and then it is left to run.
+        type: str
+        default: ''
+      address:
+        description: Where it listens, which is not where the target does, as V(127.0.0.1:4080).
+        type: str
+        required: true
+      site:
+        description: The file of its site in nginx.
+        type: path
+        required: true
+      sessions:
+        description: The directory that has its sessions as files; empty if they are elsewhere.
+        type: str
+        default: ''
+      user:
+        description: The user that it runs as.
+        type: str
+        default: ''
+      cookie:
+        description: The name of the cookie for sessions, with which the names of their files begin.
+        type: str
+        default: sessionid
+      django:
+        description: The version of its Django, as V(5.2). Another version cannot read its sessions.
+        type: str
+        default: ''
+      seconds:
+        description: How many seconds it has to finish its requests.
+        type: int
+        default: 600
+  to_former:
+    description: Let the OMERO.web that was there before serve again, and end what serves now.
+    type: bool
+    default: false
   make:
     description:
       - What the target is made of, if it is to be made.
@@ -354,6 +396,20 @@ ARGUMENT_SPEC = dict(
             url=dict(type="str", default=""),
         ),
     ),
+    former=dict(
+        type="dict",
+        options=dict(
+            unit=dict(type="str", default=""),
+            address=dict(type="str", required=True),
+            site=dict(type="path", required=True),
+            sessions=dict(type="str", default=""),
+            user=dict(type="str", default=""),
+            cookie=dict(type="str", default="sessionid"),
+            django=dict(type="str", default=""),
+            seconds=dict(type="int", default=600),
+        ),
+    ),
+    to_former=dict(type="bool", default=False),
     make=dict(type=secret_dictionary, no_log=True),
     trial=dict(type="bool", default=True),
     pages=dict(

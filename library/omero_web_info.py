@@ -264,6 +264,12 @@ hold:
   type: str
   returned: always
   sample: course until Friday
+former:
+  description: The OMERO.web that the role has taken over from and can give back to, as M(omero_web_change) has it;
+    empty without one.
+  type: dict
+  returned: always
+  sample: {unit: omero-web.service, address: "127.0.0.1:4080", site: /etc/nginx/conf.d/omeroweb.conf}
 maintenance:
   description: C(since) when the site is closed for users, and C(until) when, as they are told; empty if it is open.
   type: dict

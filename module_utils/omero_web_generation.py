@@ -53,6 +53,10 @@ class Generation(object):
         """Return the name of its release."""
         return os.path.basename(destination_of(self.path("release")) or "")
 
+    def sessions(self):
+        """Return the name of the directory that has its sessions."""
+        return os.path.basename(destination_of(self.path("var/tmp")) or "")
+
     def says_who_answers(self):
         """Tell whether its answers have its number; those of generations from before that do not."""
         return GENERATION.encode("ascii") in (read(self.path("gunicorn.conf.py")) or b"")

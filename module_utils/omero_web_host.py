@@ -164,11 +164,13 @@ def point(path, destination):
     if destination is None:
         remove_file(path)
         return
-    temporary = path + ".new"
+    directory, name = os.path.split(path)
+    # Hidden, or nginx would read it beside the other, if it started just then.
+    temporary = os.path.join(directory, ".%s.new" % name)
     remove_file(temporary)
     os.symlink(destination, temporary)
     os.rename(temporary, path)
-    sync_directory(os.path.dirname(path))
+    sync_directory(directory)
 
 
 def destination_of(path):
@@ -323,7 +325,7 @@ def listeners(port, proc="/proc"):
         port=port,
         pids=holders[link],
         programs=sorted(set(_program(pid, proc) for pid in holders[link])),
-        units=sorted(set(_unit(pid, proc) for pid in holders[link]) - set([""])),
+        units=sorted(set(unit_of_process(pid, proc) for pid in holders[link]) - set([""])),
     ) for address, link in found]
 
 
@@ -354,7 +356,7 @@ def _program(pid, proc):
     return (read(proc, str(pid), "comm") or b"").decode("utf-8", "replace").strip()
 
 
-def _unit(pid, proc):
+def unit_of_process(pid, proc="/proc"):
     """Return the service that a process belongs to, by its control group."""
     groups = (read(proc, str(pid), "cgroup") or b"").decode("utf-8", "replace")
     found = re.findall(r"/([^/\n]+\.service)(?:/|$)", groups, re.MULTILINE)

@@ -13,6 +13,7 @@ import re
 import stat
 
 from ansible.module_utils.common.text.converters import to_bytes
+from ansible.module_utils.omero_web_former import record_of
 from ansible.module_utils.omero_web_host import (
     MANIFEST,
     NUMBER,
@@ -263,5 +264,6 @@ def look_at_generations(name, basedir, systemd, timeout, more_units=()):
         if silent
         else answer_of(manifest["url"], manifest["host"], timeout),
         hold=hold(basedir),
+        former=record_of(basedir) or {},
         maintenance=maintenance(basedir),
     )

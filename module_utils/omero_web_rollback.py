@@ -94,6 +94,8 @@ def plan_rollback(look, wanted):
     refuse_the_unexpected(look, wanted)
     live = generation(look, look["current"])
     number = wanted["generation"] or live["manifest"].get("previous", 0)
+    if wanted["to_former"] or look["former"] and live["number"] and not number:
+        return plan_way_to_former(look, wanted, live)
     found = generation(look, number)
     check_rollback(look, wanted, live, found)
     target, make = target_of_manifest(look, number, wanted), None
@@ -119,6 +121,31 @@ def plan_rollback(look, wanted):
         "change": change(look, wanted, found["release"], target, make, True, nothing),
         "problem": "",
     }
+
+
+def plan_way_to_former(look, wanted, live):
+    """Return how a host goes back to the OMERO.web that it had before the role's."""
+    former = look["former"]
+    if not former or not live["number"]:
+        raise Refusal("%s has no OMERO.web from before the role's to go back to. Nothing has changed." % wanted["host"])
+    target = target_of_manifest(look, live["number"], wanted)
+    nothing = {"generations": [], "releases": [], "sessions": [], "wheels": [], "units": []}
+    known = dict((key, value) for key, value in former.items() if key not in ("link", "mode"))
+    return {
+        "steps": ["change"],
+        "says": ["go back from generation %d to %s" % (live["number"], name_of_former(former))],
+        "generation": 0,
+        "live": live["number"],
+        "host": {},
+        "change": dict(
+            change(look, wanted, live["release"], target, None, True, nothing), former=known, to_former=True),
+        "problem": "",
+    }
+
+
+def name_of_former(former):
+    """Return in words what OMERO.web was there before the role's."""
+    return former["unit"] or "the OMERO.web at %s" % former["address"]
 
 
 def check_rollback(look, wanted, live, found):
@@ -167,6 +194,8 @@ def change(look, wanted, release, target, make, hands_over, remove):
         "pages": manifest.get("pages", {}),
         "trial": wanted["start"] and (make is not None or number != live),
         "hand_over": hands_over,
+        "former": None,
+        "to_former": False,
         "remove": remove,
     }
 

@@ -94,6 +94,12 @@ class Systemd(object):
         if units:
             self.commands.must("systemctl", "--no-block", "stop", *units)
 
+    def stop_later(self, unit, timer, seconds):
+        """Stop a unit in so many seconds, by a timer that is forgotten where the host starts anew."""
+        self.commands.run("systemctl", "stop", timer)
+        self.commands.must("systemd-run", "--on-active=%d" % seconds, "--unit=" + timer.rpartition(".")[0],
+                           "systemctl", "stop", unit)
+
     def enable(self, *units):
         """Let units start at boot."""
         self.do("enable", *units)

@@ -16,6 +16,7 @@ except ImportError:  # Python 2.7
     from urllib import unquote
 
 from ansible.module_utils.common.text.converters import to_native
+from ansible.module_utils.omero_web_former import Former
 from ansible.module_utils.omero_web_generation import Generation, acting_as, id_of_group, id_of_user
 from ansible.module_utils.omero_web_history import History
 from ansible.module_utils.omero_web_host import (
@@ -104,6 +105,8 @@ class Transaction(object):
         self.service = self.units.service_of(self.target["number"])
         nginx = params["nginx"]
         self.nginx = Nginx(host, self.systemd, nginx.get("default_site")) if nginx is not None else None
+        former = params["former"]
+        self.former = Former(host, self.systemd, self.name, self.basedir, former) if former else None
         self.step, self.changed = "lock", False
         self.serving = self.fallback["number"]
         self.undo_problems, self.remarks = [], []
@@ -116,6 +119,9 @@ class Transaction(object):
         if self.is_stale():
             return True
         self.undo(lambda: self.history.begin(self.entry()))
+        if self.params["to_former"]:
+            self.go_back_to_former()
+            return False
         self.step = "remove"
         # The one before will be another by the time that anything is removed.
         moves = self.params["hand_over"] and self.fallback["number"] not in (0, self.target["number"])
@@ -147,7 +153,8 @@ class Transaction(object):
 
     def entry(self):
         """Return what the history has of a change that begins."""
-        numbers = {"from": self.params["seen"]["current"], "to": self.target["number"]}
+        to = 0 if self.params["to_former"] else self.target["number"]
+        numbers = {"from": self.params["seen"]["current"], "to": to}
         return dict(numbers, by=self.params["by"], says=self.params["says"])
 
     def tell(self, outcome, reason=""):
@@ -389,7 +396,8 @@ class Transaction(object):
         """Let nginx judge the site before it could come to read it."""
         self.step = "nginx"
         if self.nginx:
-            self.nginx.test(self.files_of(self.generation, self.target["installed"]))
+            gone = {self.former.known["site"]: None} if self.former else {}
+            self.nginx.test(dict(gone, **self.files_of(self.generation, self.target["installed"])))
 
     def files_of(self, generation, installed):
         """Return the content of the files that a generation installs, None for one that it does not have."""
@@ -416,6 +424,9 @@ class Transaction(object):
     def take_over(self, began):
         remove_file(self.generation.path(ACTIVATED))
         self.flush()
+        if self.former:
+            self.take_over_from_former(began)
+            return
         if self.fallback["number"] not in (0, self.target["number"]):
             point(self.host.path(self.basedir, "previous"), "generations/%d" % self.fallback["number"])
         self.step = "nginx"
@@ -431,14 +442,56 @@ class Transaction(object):
             self.see_that_it_answers()
             self.try_site_as_user()
 
+    def take_over_from_former(self, began):
+        """Let the target serve beside the OMERO.web that was there before, until nginx leads users to it.
+
+        Each has an address of its own. So whenever power is lost, both start with the host, or the one of them whose
+        site nginx has: the target as soon as `current` leads to it, the former one as long as it is enabled.
+        """
+        starts, site = self.params["start"], self.target["installed"].get(SITE_FILE)
+        self.former.keep(site, anew=self.current is None)
+        self.install(lambda name: name in (SERVICE_FILE, SOCKET_FILE))
+        self.systemd.reload()
+        if starts:
+            self.listen()
+            self.systemd.start(*self.target["units"])
+            self.start(self.service, began)
+            self.see_that_it_answers_itself()
+        self.flip()
+        self.enable()
+        self.hand_sessions_on()
+        self.step = "nginx"
+        self.nginx.remove_default_site()
+        self.former.give_way(site)
+        self.install()
+        self.nginx.test_in_place()
+        if starts:
+            self.nginx.bring_up_to_date_everywhere()
+            # Those of users who have logged in meanwhile.
+            self.hand_sessions_on()
+            self.see_that_it_answers()
+            self.try_site_as_user()
+
+    def hand_sessions_on(self):
+        self.step = "sessions"
+        self.former.hand_sessions_on(self.generation.sessions(), self.params["user"], self.params["group"])
+
+    def see_that_it_answers_itself(self):
+        """Ask the target, and not the site, until it has answered."""
+        deadline = time.time() + self.params["start_timeout"]
+        while self.who_answers(True) != self.target["number"]:
+            if time.time() > deadline:
+                raise Problem("generation %d did not answer at %s" % (self.target["number"], self.target["address"]))
+            time.sleep(SECONDS_BETWEEN_ANSWERS)
+
     def flush(self):
         """Let everything reach the disk that `current` is to lead to."""
         basedir = self.host.path(self.basedir)
         if self.commands.run("sync", "--file-system", basedir).code != 0:
             self.commands.must("sync")  # That of CentOS 7 knows all file systems only.
 
-    def install(self):
-        for name, path in sorted(self.target["installed"].items()):
+    def install(self, is_wanted=lambda name: True):
+        for name, path in sorted(filter(lambda item: is_wanted(item[0]), self.target["installed"].items())):
             if not self.put(self.generation, name, path) and name in (SERVICE_FILE, SOCKET_FILE):
                 raise Problem("generation %d has no %s" % (self.target["number"], name))
 
@@ -590,6 +643,9 @@ class Transaction(object):
 
     def take_back(self):
         """Put everything back to where users were served before, in an order in which they still are."""
+        if self.former:
+            self.undo(lambda: self.former.put_site_back(self.target["installed"][SITE_FILE]))
+            self.undo(self.let_nginx_go_back)
         if self.target["number"] in (self.fallback["number"], self.params["seen"]["current"]):
             return  # It is the one that serves: there is no other to put in its place.
         basedir = self.params["basedir"]
@@ -605,6 +661,9 @@ class Transaction(object):
             self.undo(self.let_nginx_go_back)
             self.undo(lambda: self.systemd.let_end(self.service))
             self.undo(self.close_socket_of_target)
+        if self.former:
+            self.undo(lambda: self.systemd.disable(*self.units_of_boot()))
+            self.undo(self.former.forget)
         self.undo(self.mark_as_failed)
 
     def put_files_back(self):
@@ -616,8 +675,9 @@ class Transaction(object):
         installed = self.fallback["installed"] if self.fallback["number"] else {}
         for name, path in sorted(installed.items()):
             self.undo(lambda name=name, path=path: self.put(fallback, name, path))
+        kept = (SERVICE_FILE, SOCKET_FILE) + ((SITE_FILE,) if self.former else ())
         for name, path in sorted(self.target["installed"].items()):
-            if path not in installed.values() and name not in (SERVICE_FILE, SOCKET_FILE):
+            if path not in installed.values() and name not in kept:
                 self.undo(lambda path=path: remove_file(self.host.path(path)))
 
     def let_fallback_serve(self):
@@ -672,11 +732,16 @@ class Transaction(object):
             self.systemd.let_end(*[name for name in others if services[name]["active"] in RUNNING])
         if not self.enable() and enabled:
             self.systemd.reload()
+        if self.former:
+            self.former.retire(self.former.known["seconds"] if self.params["start"] else None)
+
+    def units_of_boot(self):
+        return ["%s.target" % self.name, "%s-boot.service" % self.name]
 
     def enable(self):
         """Let the site start at boot; tell whether it did not. The boot unit reads from `current` which generation."""
-        top = "%s.target" % self.name
-        wanted = [top, "%s-boot.service" % self.name] + ([NGINX_SERVICE] if self.nginx else [])
+        top = self.units_of_boot()[0]
+        wanted = self.units_of_boot() + ([NGINX_SERVICE] if self.nginx else [])
         units = self.systemd.units(*wanted)
         disabled = [name for name in wanted if units.get(name, {}).get("enabled") == "disabled"]
         self.systemd.enable(*disabled)
@@ -685,6 +750,34 @@ class Transaction(object):
         if self.params["start"] and units.get(top, {}).get("enabled") and units[top]["active"] != "active":
             self.systemd.start(top)
         return bool(disabled)
+
+    # -- back to what was there before the role
+
+    def go_back_to_former(self):
+        """Let the OMERO.web that was there before the role serve again, and end what the role runs once it does."""
+        self.step, self.changed = "former", True
+        site, sessions = self.target["installed"].get(SITE_FILE), self.generation.sessions()
+        owner = self.params["user"], self.params["group"]
+        try:
+            self.former.serve_again(self.target["prefix"], self.target["host"], self.params["start_timeout"])
+            self.former.take_sessions_back(sessions, *owner)
+            self.former.put_site_back(site)
+            self.nginx.test_in_place()
+            self.nginx.bring_up_to_date_everywhere()
+            self.former.take_sessions_back(sessions, *owner)
+        except Exception:
+            self.undo(lambda: self.former.give_way(site))
+            self.undo(self.install)
+            self.undo(self.let_nginx_go_back)
+            self.undo(lambda: self.former.retire(self.former.known["seconds"]))
+            raise
+        self.serving = 0
+        self.systemd.disable(*self.units_of_boot())
+        point(self.host.path(self.basedir, "current"), None)
+        self.systemd.stop(*sorted(self.units.sockets()))
+        self.systemd.let_end(*(sorted(self.units.services()) + self.units_of_boot()))
+        self.systemd.reload()
+        self.former.forget()
 
 # --- the process ------------------------------------------------------------------------------------------------------
 
@@ -729,6 +822,7 @@ def sentence_of(transaction, reason):
         "trial": "does not work and was not put live",
         "user": "was not put live",
         "retire": "is live, but those before it could not be ended",
+        "former": "goes on, for the OMERO.web before it could not take over",
     }.get(step, "could not be put live")
     return "Generation %d %s: %s" % (number, what, reason)
 

@@ -59,7 +59,10 @@ def test_defaults_are_right(name):
 
 def test_constraints_are_on_variables_that_exist():
     elements = {f"{name}[]" for name, option in SPEC.items() if option["type"] == "list"}
-    keys = {f"{name}[].{key}" for name, option in SPEC.items() for key in option.get("options", ())}
+    ends = {"list": "[].", "dict": "."}
+    keys = {
+        f"{name}{ends[option['type']]}{key}" for name, option in SPEC.items() for key in option.get("options", ())
+    }
     assert set(arguments.CONSTRAINTS) <= set(SPEC) | elements | keys
     assert set(arguments.KEYS) <= set(SPEC)
 
@@ -210,6 +213,18 @@ def test_right_values(name, value):
             "omero_web_threads is 20, and omero_web_worker_class is gevent, whose workers have no threads; "
             "leave out one of them.",
         ),
+        (
+            {"omero_web_former": {"address": "127.0.0.1:4080"}},
+            "omero_web_former has no site; playbooks/adopt.yml writes all of it.",
+        ),
+        (
+            {
+                "omero_web_former": {"address": "127.0.0.1:4080", "site": "/etc/nginx/conf.d/omeroweb.conf"},
+                "omero_web_nginx": False,
+            },
+            "omero_web_former is for sites behind an nginx of the role's, and omero_web_nginx is false; take away what "
+            "is there, and leave out omero_web_former.",
+        ),
     ],
 )
 def test_values_that_do_not_go_together(values, sentence):
@@ -308,6 +323,29 @@ def test_what_needs_the_public_user(name, values, is_there):
 )
 def test_wrong_value(name, value, shown, expected):
     assert problems(name, value) == [f"{name} is {shown}; it must be {expected}."]
+
+
+FORMER = {"unit": "omero-web.service", "address": "127.0.0.1:4080", "site": "/etc/nginx/conf.d/omeroweb.conf"}
+
+
+@pytest.mark.parametrize(
+    "key, value, expected",
+    [
+        ("unit", "a b.service", "the name of a service, as omero-web.service, or empty"),
+        ("unit", "nginx", "the name of a service, as omero-web.service, or empty"),
+        ("address", "4080", "an address and a port, such as 127.0.0.1:4080"),
+        ("site", "/etc/passwd", "the path of a file below /etc/nginx"),
+        ("sessions", "tmp", "the path of a directory, or empty"),
+        ("site", "/etc/nginx/../passwd", "the path of a file below /etc/nginx"),
+        ("cookie", "a b", "the name of a cookie, such as sessionid"),
+        ("django", "5", 'a version in quotes, such as "5.2", or empty'),
+    ],
+)
+def test_wrong_value_of_a_former_omero_web(key, value, expected):
+    assert problems("omero_web_former", FORMER) == []
+    assert problems("omero_web_former", {**FORMER, key: value}) == [
+        f"omero_web_former.{key} is \"{value}\"; it must be {expected}."
+    ]
 
 
 def test_key_that_is_no_property():

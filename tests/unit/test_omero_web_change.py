@@ -215,7 +215,7 @@ class World(Commands, omero_web_transaction.Host):
                          "url": "http://127.0.0.1:80"},
             "make": made_of(number, current), "trial": True, "start": True, "hand_over": True,
             "nginx": {"default_site": {"path": DEFAULT_SITE}, "ports": {"omero_web_http_port": 80}},
-            "start_timeout": 5, "pages": {}, "tried_as": None,
+            "start_timeout": 5, "pages": {}, "tried_as": None, "former": None, "to_former": False,
             "remove": {"generations": [], "releases": [], "sessions": [], "wheels": [], "units": []},
         }
         params.update(more)

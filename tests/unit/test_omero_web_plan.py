@@ -175,6 +175,7 @@ class Host:
             "generation_ports": {},
             "interfaces_to_outside": ["eth0"],
             "hold": "",
+            "former": {},
             "current": self.current,
             "previous": self.previous,
             "generations": [{key: one[key] for key in known} for one in complete],
@@ -326,6 +327,8 @@ def wanted(**differences):
         "base_url": "http://127.0.0.1:80",
         "generation": 0,
         "to_failed": False,
+        "to_former": False,
+        "former": {},
         "tried_as": "",
         "pages": {"apps": ["/figure/"], "site": [], "public_filter": ""},
         "target": {
@@ -804,8 +807,8 @@ def test_a_site_that_does_not_answer_is_a_problem_of_its_own():
             {"paths": {"/etc/systemd/system/omero-web.service": {}, "/etc/nginx/conf.d/omeroweb.conf": {}}},
             {},
             "web-1 has an OMERO.web that was installed in another way (/etc/systemd/system/omero-web.service, "
-            "/etc/nginx/conf.d/omeroweb.conf); take over its settings and take it away, as docs/production.md tells "
-            "(A host that has an OMERO.web already). Nothing has changed.",
+            "/etc/nginx/conf.d/omeroweb.conf); let playbooks/adopt.yml write the variables by which the role takes "
+            "over from it, as docs/adoption.md tells. Nothing has changed.",
         ),
         (
             {"missing_files": ["/etc/ssl/a.pem"]},
@@ -827,6 +830,83 @@ def test_a_site_of_others_with_the_name_of_the_roles_own_is_refused_on_a_new_hos
     assert planned(look, nginx_files={})["steps"]
     # Of a template of the site's own, nothing is known.
     assert planned(converged(matched=[conf]))["steps"] == []
+
+
+FORMER = {"unit": "omero-web.service", "address": "127.0.0.1:4070", "site": "/etc/nginx/conf.d/omeroweb.conf"}
+
+UNIT_OF_FORMER = "/etc/systemd/system/omero-web.service"
+
+
+def with_former(*paths, enabled="disabled", **differences):
+    """A look at a host on which nothing is due but what is left of the OMERO.web from before the role."""
+    look = converged(**differences)
+    unit = {"active": "active", "enabled": enabled, "listen": ""}
+    units = {**look["units"], FORMER["unit"]: unit}
+    return {**look, "units": units, "paths": {**look["paths"], **dict.fromkeys(paths, {})}}
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        with_former(UNIT_OF_FORMER, FORMER["site"]),
+        with_former(UNIT_OF_FORMER, enabled="enabled"),
+        # Its site has the name of the role's already.
+        with_former(UNIT_OF_FORMER, **dict.fromkeys(("matched", "astray"), ["/etc/nginx/conf.d/omero-web.conf"])),
+    ],
+)
+def test_a_former_omero_web_is_taken_over_from(look):
+    found = planned(look, former=FORMER)
+    assert found["says"] == ["put generation 2 live", "take over from omero-web.service"]
+    assert found["change"]["former"] == FORMER
+    assert not found["change"]["to_former"]
+
+
+def test_a_former_omero_web_that_is_retired_is_let_be():
+    assert planned(with_former(UNIT_OF_FORMER), former=FORMER)["steps"] == []
+    assert planned(with_former(UNIT_OF_FORMER), former=FORMER)["change"]["former"] is None
+    # Of a template of the site's own, nothing is known.
+    look = with_former(UNIT_OF_FORMER, matched=["/etc/nginx/conf.d/omero-web.conf"])
+    assert planned(look, former=FORMER)["steps"] == []
+
+
+def test_the_address_of_a_former_omero_web_is_refused():
+    former = {**FORMER, "address": "0.0.0.0:4080"}
+    sentence = "omero_web_former has the address 0.0.0.0:4080, at whose port the role's OMERO.web is to listen as well;"
+    with pytest.raises(back.Refusal, match=planning.re.escape(sentence)):
+        planned(with_former(UNIT_OF_FORMER, FORMER["site"]), former=former)
+    assert planned(with_former(UNIT_OF_FORMER), former=former)["steps"] == []
+
+
+def test_another_omero_web_than_the_former_one_is_refused():
+    with pytest.raises(back.Refusal, match=r"another way \(/etc/systemd/system/omero-web.service\);"):
+        planned(with_former(UNIT_OF_FORMER), former={**FORMER, "unit": "web.service"})
+
+
+def first_generation(**differences):
+    site = Site()
+    site.run()
+    return {**site.machine.look(1), "former": {**FORMER, "seconds": 600, "link": "", "mode": 420}, **differences}
+
+
+def test_the_first_generation_goes_back_to_the_former_omero_web():
+    found = back.plan_rollback(first_generation(), wanted())
+    assert found["says"] == ["go back from generation 1 to omero-web.service"]
+    assert (found["generation"], found["change"]["to_former"]) == (0, True)
+    assert found["change"]["former"] == {**FORMER, "seconds": 600}
+    assert (found["change"]["target"]["number"], found["change"]["make"]) == (1, None)
+
+
+def test_a_later_generation_goes_back_to_the_former_omero_web_where_it_is_asked_to():
+    look = converged(former={**FORMER, "unit": ""})
+    assert back.plan_rollback(look, wanted())["generation"] == 1
+    found = back.plan_rollback(look, wanted(to_former=True))
+    assert found["says"] == ["go back from generation 2 to the OMERO.web at 127.0.0.1:4070"]
+
+
+@pytest.mark.parametrize("differences", [{"former": {}}, {"current": 0}])
+def test_no_former_omero_web_is_gone_back_to_where_there_is_none(differences):
+    with pytest.raises(back.Refusal, match="web-1 has no OMERO.web from before the role's to go back to."):
+        back.plan_rollback(first_generation(**differences), wanted(to_former=True))
 
 
 PUBLIC = {"basedir": "/srv/public", "user": "public", "group": "public"}

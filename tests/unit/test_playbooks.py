@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("inventory", ["omero_web:\n", "omeroweb: {hosts: {example.org: }}\n"])
 @pytest.mark.parametrize(
-    "playbook", ["site", "rollback", "maintenance", "status", "benchmark", "bundle", "purge-image-cache"]
+    "playbook", ["site", "rollback", "maintenance", "status", "benchmark", "bundle", "adopt", "purge-image-cache"]
 )
 def test_inventory_without_a_host(tmp_path, inventory, playbook):
     hosts = tmp_path / "hosts.yml"

@@ -1,11 +1,8 @@
 """What else is on a host: another OMERO.web, a user and a lock that others use too, a proxy for the world outside."""
 
 import json
-import re
-from textwrap import dedent
 
 import pytest
-from conftest import PROJECT
 
 LOCK = "/run/omero-web.lock"
 
@@ -29,22 +26,19 @@ def test_another_omero_web_is_refused(refused, host, live, wanted, has):
 
 
 def test_an_omero_web_that_was_installed_in_another_way(refused, play, host, live):
-    """It is refused until it has been taken away, as the documentation tells."""
+    """It is refused until it has been taken away, or is described (scenario adoption)."""
     before = live()
     unit, conf = "/etc/systemd/system/omero-web.service", "/etc/nginx/conf.d/omeroweb.conf"
     host.check_output("printf '[Service]\\nExecStart=sleep 600\\n[Install]\\nWantedBy=multi-user.target\\n' > %s", unit)
     host.check_output("touch %s && systemctl daemon-reload && systemctl enable --now omero-web.service", conf)
-    sentence = f"has an OMERO.web that was installed in another way ({unit}, {conf}); take over its settings and"
+    sentence = f"has an OMERO.web that was installed in another way ({unit}, {conf}); let playbooks/adopt.yml write"
     assert "changed=0" in refused(sentence, omero_web_threads=2)
     assert host.service("omero-web.service").is_running
-    commands = re.search(r"(?m)(^    systemctl disable --now omero-web\.service\n(?:    .*\n)+)",
-                         (PROJECT / "docs/production.md").read_text())[1]  # fmt: skip
-    host.check_output("set -e\n" + dedent(commands))
+    host.check_output("systemctl disable --now omero-web.service && rm %s %s && systemctl daemon-reload", unit, conf)
     code, output = play()
     assert code == 0, output
     assert "changed=0" in output
     assert live() == before
-    host.check_output("rm /root/omero-web.service /root/omeroweb.conf")
 
 
 def test_a_user_that_exists_stays_as_it_is(host, play, user):

@@ -179,6 +179,13 @@ CONSTRAINTS = {
     "omero_web_basedir": like(r"(/[\w.+-]+)+", "an absolute path, such as /opt/omero/web"),
     "omero_web_user": like(r"(?!root$)[a-z_][a-z0-9_-]*", "the name of a user other than root"),
     "omero_web_group": like(r"[a-z_][a-z0-9_-]*", "the name of a group"),
+    "omero_web_adopt_port": between(0, 65535),
+    "omero_web_former.unit": like(r"([\w:.@-]+\.service)?", "the name of a service, as omero-web.service, or empty"),
+    "omero_web_former.address": like(r"[\w.:\[\]]+:\d+", "an address and a port, such as 127.0.0.1:4080"),
+    "omero_web_former.site": like(r"(?!.*\.\.)/etc/nginx/[\w./-]+", "the path of a file below /etc/nginx"),
+    "omero_web_former.sessions": like(r"(/\S+)?", "the path of a directory, or empty"),
+    "omero_web_former.cookie": like(r"[\w.-]+", "the name of a cookie, such as sessionid"),
+    "omero_web_former.django": like(r"(\d+\.\d+)?", 'a version in quotes, such as "5.2", or empty'),
     "omero_web_servers[].host": like(
         r"[\w.:-]+|(wss?|ssl|tcp)://[\w.-]+(:\d+)?(/[\w./~-]*)?",
         "a host name, an address, or a URL such as wss://omero.example.org/omero-ws (or ws, ssl, tcp)",
@@ -271,6 +278,9 @@ def problems_of_combinations(values):
         yield f"{' and '.join(redis)} are both set; sessions are kept in one Redis, so leave out one of them."
     if redis and "omero.web.caches" in values["omero_web_config"]:
         yield f"omero_web_config has omero.web.caches, which follows from {redis[0]}; leave out one of them."
+    missing = [key for key in ("address", "site") if not values["omero_web_former"].get(key)]
+    if values["omero_web_former"] and missing:
+        yield f"omero_web_former has no {missing[0]}; playbooks/adopt.yml writes all of it."
     yield from problems_of_trial(values)
     yield from problems_of_benchmark(values)
     yield from problems_of_wheels(values)
@@ -304,6 +314,11 @@ def problems_of_combinations(values):
             yield (
                 "omero_web_downloads is false, which nginx would see to, and omero_web_nginx is false; "
                 "refuse downloads in your own proxy, and leave omero_web_downloads true."
+            )
+        if values["omero_web_former"]:
+            yield (
+                "omero_web_former is for sites behind an nginx of the role's, and omero_web_nginx is false; take away "
+                "what is there, and leave out omero_web_former."
             )
         if values["omero_web_tls_certificate"]:
             yield "omero_web_tls_certificate is for nginx, and omero_web_nginx is false; give it to your own proxy."

@@ -203,12 +203,38 @@ def refuse_others(look, wanted):
     A site of nginx has the name of the role's own with some; before a host's first generation it is not the role's.
     """
     own = [path for path in wanted["nginx_files"].values() if path in look["matched"] and not back.numbers(look)]
+    former = wanted["former"]
+    known = (f"/etc/systemd/system/{former['unit']}", former["site"]) if former else ()
     found = [path for path in wanted["of_others"] if path in look["paths"]] + own
+    found = [path for path in found if path not in known]
     if found:
         raise back.Refusal(
-            f"{wanted['host']} has an OMERO.web that was installed in another way ({', '.join(found)}); take over its "
-            f"settings and take it away, as docs/production.md tells (A host that has an OMERO.web already). "
+            f"{wanted['host']} has an OMERO.web that was installed in another way ({', '.join(found)}); let "
+            "playbooks/adopt.yml write the variables by which the role takes over from it, as docs/adoption.md tells. "
             "Nothing has changed."
+        )
+
+
+def takes_over(look, wanted):
+    """Tell whether the OMERO.web that the host had before still serves, or would with the next boot."""
+    former = wanted["former"]
+    if not former:
+        return False
+    own = set(wanted["nginx_files"].values())
+    # It may have the name of the role's, or has it while it is replaced. A template of the site's own may look like it.
+    replaced = own & set(look["matched"]) & (set(look["astray"]) if look["current"] else own)
+    is_enabled = look["units"].get(former["unit"], {}).get("enabled") == "enabled"
+    return former["site"] in set(look["paths"]) - own or bool(replaced) or is_enabled
+
+
+def refuse_the_port_of_the_former(look, wanted):
+    """Refuse the port at which the OMERO.web listens that is to be taken over from: both serve for a moment."""
+    former = wanted["former"]
+    ports = {one["address"].rpartition(":")[2] for one in (former, wanted["target"]) if one}
+    if takes_over(look, wanted) and len(ports) == 1:
+        raise back.Refusal(
+            f"omero_web_former has the address {former['address']}, at whose port the role's OMERO.web is to listen as "
+            "well; set another omero.web.application_server.port in omero_web_config. Nothing has changed."
         )
 
 
@@ -376,6 +402,7 @@ def plan(look, wanted, release):
     """
     back.refuse_the_unexpected(look, wanted)
     refuse_others(look, wanted)
+    refuse_the_port_of_the_former(look, wanted)
     refuse_where_another_answers(look, wanted)
     refuse_missing_files(look, wanted)
     live = back.generation(look, look["current"])
@@ -389,7 +416,8 @@ def plan(look, wanted, release):
     )
     number = max(back.numbers(look), default=0) + 1 if is_new else live["number"]
     target = back.target_of(number, wanted)
-    hands_over = is_new or has_strayed(look, wanted, target)
+    is_taken_over = takes_over(look, wanted)
+    hands_over = is_new or has_strayed(look, wanted, target) or is_taken_over
     host = host_work(look, wanted)
     remove = removals(look, wanted, number, release["name"])
     firewall = firewall_work(look, wanted, remove["generations"])
@@ -398,13 +426,19 @@ def plan(look, wanted, release):
         "selinux": says_of_selinux(look, wanted, is_new),
         "firewall": says_of_firewall(look, "open", firewall["open"]),
         "build": [] if is_built else [f"build release {release['name']}", *wanted["writes"]],
-        "change": says_of_change(look, wanted, number, is_new, hands_over) + says_of_removals(remove),
+        "change": [
+            *says_of_change(look, wanted, number, is_new, hands_over),
+            *([f"take over from {back.name_of_former(wanted['former'])}"] if is_taken_over else []),
+            *says_of_removals(remove),
+        ],
         "close": says_of_firewall(look, "close", firewall["close"]),
     }
     steps = [step for step, sentences in says.items() if sentences]
     refuse_what_is_on_hold(look, wanted, steps)
     back.check_disk(look, wanted, steps, is_new)
     make = made_of(target, live["number"], wanted) if is_new else None
+    change = back.change(look, wanted, release["name"], target, make, hands_over, remove)
+    former = wanted["former"] if is_taken_over else None
     return {
         "steps": steps,
         "says": [sentence for step in steps for sentence in says[step]],
@@ -412,7 +446,7 @@ def plan(look, wanted, release):
         "live": live["number"],
         "host": host,
         "firewall": firewall,
-        "change": back.change(look, wanted, release["name"], target, make, hands_over, remove) if is_built else {},
+        "change": {**change, "former": former} if is_built else {},
         "problem": "" if steps else problem_of_answer(look, wanted),
     }
 

@@ -400,7 +400,7 @@ def look_arguments(site, constants):
     archives = constants["_omero_web_archives"]
     own = [*site["directories"], *site["files"], site["secret_key"], site["tls"]["self_signed"]]
     units = ("boot.service", "clearsessions.timer", "redis.service")
-    python = variables["omero_web_python"]
+    python, former = variables["omero_web_python"], variables["omero_web_former"]
     return {
         "name": name,
         "basedir": variables["omero_web_basedir"],
@@ -412,6 +412,7 @@ def look_arguments(site, constants):
             sites["Debian"]["path"],
             *constants["_omero_web_units_of_others"],
             *constants["_omero_web_nginx_sites_of_others"],
+            *([former["site"]] if former else []),
         ],
         "files": list(dict.fromkeys(site["tls"]["given"].values())),
         "patterns": {
@@ -419,7 +420,12 @@ def look_arguments(site, constants):
             sites["RedHat"]["path"]: sites["RedHat"]["part"],
             constants["_omero_web_nginx_conf"]: constants["_omero_web_nginx_conf_of_others"],
         },
-        "units": ["nginx.service", "firewalld.service", *(f"{name}-{unit}" for unit in units)],
+        "units": [
+            "nginx.service",
+            "firewalld.service",
+            *(f"{name}-{unit}" for unit in units),
+            *([former["unit"]] if former.get("unit") else []),
+        ],
         "booleans": constants["_omero_web_selinux_booleans"],
         "firewall": boolean(variables["omero_web_open_firewall"]),
         "configuration": site["digest"],
@@ -644,8 +650,17 @@ def wanted_of_rollback(site, constants, host):
         **wanted_by_all(site, constants, host),
         "generation": int(variables["omero_web_generation"]),
         "to_failed": boolean(variables["omero_web_rollback_to_failed"]),
+        "to_former": boolean(variables["omero_web_rollback_to_former"]),
         "target": {**target_of_site(site, constants, host, socket=""), "address": ""},
     }
+
+
+def former_of(variables):
+    """Return the OMERO.web that the role is to take over from, as omero_web_change has it; empty without one."""
+    former = variables["omero_web_former"]
+    nothing = {"unit": "", "sessions": "", "user": "", "cookie": "sessionid", "django": ""}
+    seconds = int(variables["omero_web_graceful_timeout"])
+    return {**nothing, **former, "seconds": seconds} if former else {}
 
 
 def wanted_of(site, constants, known):
@@ -677,6 +692,7 @@ def wanted_of(site, constants, known):
         "secret_keys": [site["secret_key"]],
         "certificates": [site["tls"]["self_signed"]] if site["tls"]["is_on_trial"] else [],
         "tls_files": site["tls"]["given"],
+        "former": former_of(variables),
         "of_others": [*constants["_omero_web_units_of_others"], *others],
         "booleans": system["selinux"]["booleans"],
         "has_nginx": has_nginx,
@@ -796,7 +812,7 @@ def settings_of_command(site, constants, plan):
         "health_path": site["variables"]["omero_web_health_path"],
         "nginx_variable": constants["_omero_web_upstream"],
         "nginx_logs": {path.split(".")[-2]: path for path in site["logs"]},
-        "rollback": {**rollback, "to_failed": False},
+        "rollback": {**rollback, "to_failed": False, "to_former": False},
         "change": change_arguments(site, constants, plan),
     }
 

@@ -163,7 +163,8 @@ def roll_back(settings, arguments):
         return "another run has changed this host meanwhile; nothing was done, run again"
     for remark in result["remarks"]:
         say(u"" + remark)
-    say(u"This host went back from generation {live} to {generation}. The next run of site.yml makes what its "
+    plan["to"] = plan["generation"] or "the OMERO.web from before the role"
+    say(u"This host went back from generation {live} to {to}. The next run of site.yml makes what its "
         "variables want again; `{name} hold WHY` keeps it from that.".format(name=settings["name"], **plan))
     return None
 
