@@ -31,10 +31,9 @@ options:
     type: path
     required: true
   upstreams:
-    description: The sets of hosts. Those of one set are equal to users.
+    description: The sets of hosts. Those of one set are equal to users. Left out, they stay those that nginx has.
     type: list
     elements: dict
-    required: true
     options:
       name:
         description: What nginx calls it.
@@ -111,11 +110,6 @@ EXAMPLES = r"""
   omero_web_balancer:
     by: admin
     path: /etc/nginx/conf.d/omero-web-hosts.conf
-    upstreams:
-      - name: omeroweb
-        servers:
-          - {name: web-1, address: "192.0.2.21:80"}
-          - {name: web-2, address: "192.0.2.22:80"}
     leave: [web-1]
 """
 
@@ -153,7 +147,7 @@ ARGUMENT_SPEC = dict(
     name=dict(type="str", default="omero-web"),
     by=dict(type="str", required=True),
     path=dict(type="path", required=True),
-    upstreams=dict(type="list", elements="dict", required=True, options=UPSTREAM),
+    upstreams=dict(type="list", elements="dict", options=UPSTREAM),
     leave=dict(type="list", elements="str", default=[]),
     enter=dict(type="list", elements="str", default=[]),
     health_path=dict(type="str", default="/healthz"),

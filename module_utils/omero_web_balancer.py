@@ -24,6 +24,7 @@ from ansible.module_utils.omero_web_transaction import Host
 # Of all that users ask, the share of a host that is new beside others is as 1 to this.
 FULL_WEIGHT = 10
 SERVER = re.compile(r"(?m)^ *server (\S+) weight=(\d+)( backup)? .*# (\S+)$")
+KNOWN_UPSTREAM = re.compile(r"(?ms)^upstream (\S+) \{$(.*?)^\}$")
 UPSTREAM = """\
 upstream %(name)s {
     zone %(name)s 512k;
@@ -45,6 +46,13 @@ SECONDS_BETWEEN_QUESTIONS = 0.5
 def known_of(text):
     """Return what a file says of its hosts, by their names: the weight of each, 0 if it is out."""
     return dict((name, 0 if backup else int(weight)) for _, weight, backup, name in SERVER.findall(text))
+
+
+def upstreams_in(text):
+    """Return the sets of hosts that a file has."""
+    return [{"name": upstream, "servers": [{"name": name, "address": address}
+                                           for address, _, _, name in SERVER.findall(inner)]}
+            for upstream, inner in KNOWN_UPSTREAM.findall(text)]
 
 
 def text_of(upstreams, weights):
@@ -110,15 +118,17 @@ class Balancer(object):
     def __init__(self, params, commands):
         self.params, self.commands = params, commands
         self.nginx = Nginx(Host(), Systemd(self.commands), params["default_site"])
-        self.upstreams = params["upstreams"]
         self.before = dict((path, read(path)) for path in [params["path"]] + sorted(params["files"]))
+        self.hosts = to_native(self.before[params["path"]] or b"")
+        # Until the site is written anew, it leads to the sets of hosts that there are.
+        self.upstreams = upstreams_in(self.hosts) if params["upstreams"] is None else params["upstreams"]
 
     def change(self):
         params = self.params
-        if not params["files"] and self.before[params["path"]] is None:
+        if not self.upstreams:
             # It is not installed yet: where a site gets its first balancer, users are at the hosts themselves.
             return {"changed": False, "weights": {}, "not_well": [], "stayed": params["leave"], "busy": []}
-        known = known_of(to_native(self.before[params["path"]] or b""))
+        known = known_of(self.hosts)
         weights, ill = decide(self.upstreams, known, params["leave"], params["enter"], self.is_well)
         first = begin_slowly(self.upstreams, known, weights) if params["slow_start"] else weights
         changed = self.put(first)

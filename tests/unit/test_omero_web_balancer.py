@@ -152,11 +152,18 @@ def test_nothing_to_change_is_no_reload(host):
 
 
 def test_a_balancer_that_is_not_installed_yet_has_nobody_to_let_go(host):
-    found = changed(host, leave=["web-1"], files={})
+    found = changed(host, leave=["web-1"], files={}, upstreams=None)
     assert not found["changed"] and found["stayed"] == ["web-1"]
     assert list(host.root.rglob("*.conf")) == [] and reloads(host) == 0
     changed(host, enter=ALL)
-    assert changed(host, leave=["web-1"], files={})["changed"]
+    assert changed(host, leave=["web-1"], files={}, upstreams=None)["changed"]
+
+
+def test_a_host_leaves_the_sets_that_nginx_has_whatever_sets_there_are_to_be(host):
+    changed(host, enter=ALL)
+    found = changed(host, leave=["web-1", "web-9"], files={}, upstreams=None)
+    assert found["weights"] == {**IN, "web-1": 0}
+    assert balancer.upstreams_in((host.root / "conf.d/hosts.conf").read_text()) == UPSTREAMS
 
 
 def test_check_mode_tells_and_changes_nothing(host):

@@ -21,14 +21,12 @@ class ActionModule(wanted.RoleAction):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        upstreams = wanted.upstreams_of(self._hosts(), self.constants["_omero_web_upstream"])
         places, variables = self.constants["_omero_web_balancer"], self.checked["variables"]
         names = variables["omero_web_server_names"]
         arguments = {
             "name": self.constants["_omero_web_name"],
             "by": self.by(),
             "path": places["hosts"],
-            "upstreams": [{key: one[key] for key in ("name", "servers")} for one in upstreams],
             "health_path": variables["omero_web_health_path"],
             "host": wanted.site_name(names, ["*"], "localhost"),
             "drain": int(variables["omero_web_drain_seconds"]),
@@ -37,7 +35,7 @@ class ActionModule(wanted.RoleAction):
             **{key: self._task.args.get(key, []) for key in ("leave", "enter")},
         }
         if boolean(self._task.args.get("install", False)):
-            arguments.update(self._installed(upstreams, places))
+            arguments.update(self._installed(places))
         found = self._execute_module("omero_web_balancer", module_args=arguments, task_vars=task_vars)
         if found.get("failed"):
             found["msg"] = self.evaluated("_omero_web_masked_text", _omero_web_log=found.get("msg", ""))
@@ -55,8 +53,9 @@ class ActionModule(wanted.RoleAction):
             for host in self.in_group("omero_web")
         ]
 
-    def _installed(self, upstreams, places):
-        """Return what the balancer has beside the list of its hosts, and which of these have users."""
+    def _installed(self, places):
+        """Return the hosts of the balancer, which of them have users, and what it has beside their list."""
+        upstreams = wanted.upstreams_of(self._hosts(), self.constants["_omero_web_upstream"])
         known = {"__omero_web_upstreams": upstreams}
         tls = self.checked["tls"]["text"]
         files = {
@@ -68,7 +67,8 @@ class ActionModule(wanted.RoleAction):
         leave = [host for host in hosts if boolean(self.of_host(host, "omero_web_drained"))]
         family = self.variables["ansible_facts"]["os_family"]
         default_site = self.constants["_omero_web_nginx_default_sites"][family]
-        return {"files": files, "leave": leave, "enter": hosts, "default_site": default_site}
+        sets = [{key: one[key] for key in ("name", "servers")} for one in upstreams]
+        return {"upstreams": sets, "files": files, "leave": leave, "enter": hosts, "default_site": default_site}
 
     def _rendered(self, name, known):
         own = {"__omero_web_template": TEMPLATES[name], "__omero_web_own": known}
