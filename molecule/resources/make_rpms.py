@@ -15,6 +15,7 @@ Runs on a test host, as root. DESCRIPTION.json has the names of `repositories`, 
     stream      the module and the stream that it belongs to, as in nginx:1.22
     gone        true for one that the index of the module names, and that is not in the repository
     unsigned    true for one that nobody signed
+    installed   true for one that the host has from the start
 
 DIRECTORY gets a directory for each repository, and RPM-GPG-KEY, the key that signed the packages.
 """
@@ -196,7 +197,9 @@ def main(description, directory):
     sign([rpm for package, rpm in rpms if not package.get("unsigned")], work, directory / "RPM-GPG-KEY")
     for name in description["repositories"]:
         index(directory / name, list(modules_of(package for package in packages if package["repository"] == name)))
-    shutil.rmtree(work)
+    # Gpg's agent, which ends now, is removing its sockets there, too.
+    run("rm", "--recursive", "--force", work)
+    run("rpm", "--install", *(rpm for package, rpm in rpms if package.get("installed")))
 
 
 if __name__ == "__main__":
