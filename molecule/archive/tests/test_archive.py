@@ -147,6 +147,7 @@ def test_an_archive_that_cannot_be_had_changes_nothing(refused, wanted, sentence
 
 
 @fault("a login page that fails", "nothing", "its status, and which log has the reason")
+@exhaustive
 def test_an_archive_whose_pages_fail_never_goes_live(refused, live, login):
     before = live()
     refused("Its login page answered 500.", omero_web_release="5.4.0")
