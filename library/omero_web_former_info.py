@@ -58,12 +58,13 @@ remarks:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.omero_web_adopt import adopted, found_on_host
 from ansible.module_utils.omero_web_host import Problem, in_words
+from ansible.module_utils.omero_web_systemd import Commands
 
 
 def main():
     module = AnsibleModule(argument_spec={"port": {"type": "int", "default": 0}}, supports_check_mode=True)
     try:
-        found = adopted(found_on_host(module.params["port"]))
+        found = adopted(found_on_host(module.params["port"], Commands()))
     except (EnvironmentError, Problem) as problem:
         module.fail_json(msg=in_words(problem))
     module.exit_json(changed=False, **found)

@@ -187,7 +187,7 @@ def process(pid, words, proc):
 # --- the host ---------------------------------------------------------------------------------------------------------
 
 
-def found_on_host(port, proc="/proc", nginx="/etc/nginx"):
+def found_on_host(port, commands, proc="/proc", nginx="/etc/nginx"):
     """Return all that is known of the OMERO.web of a host, secrets included."""
     files = [(path, text_in(path)) for path in nginx_files(nginx)]
     trees = [(path, parsed(text)) for path, text in files if text]
@@ -210,7 +210,17 @@ def found_on_host(port, proc="/proc", nginx="/etc/nginx"):
         known = read_as_service(one)
     if known["settings"] is None:
         raise Problem("%s/etc/grid/config.xml cannot be read as %s" % (one["omerodir"], account.pw_name))
-    return dict(one, user=account.pw_name, free_port=free_port(host_and_port(one["address"])[1], proc), **known)
+    unit = one["unit"] if is_run_by(one["unit"], one["pid"], commands) else ""
+    own = {"unit": unit, "user": account.pw_name, "free_port": free_port(host_and_port(one["address"])[1], proc)}
+    return dict(dict(one, **own), **known)
+
+
+def is_run_by(unit, pid, commands):
+    """Tell whether a unit is there to run OMERO.web: what cron or a login has started is in a group of theirs."""
+    if not unit:
+        return False
+    shown = commands.run("systemctl", "show", "--property=MainPID,ExecStart", unit).output
+    return re.search(r"(?m)^MainPID=%d$" % pid, shown) is not None or "omero" in shown.lower()
 
 
 def nginx_files(nginx):

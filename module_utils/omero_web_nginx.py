@@ -98,13 +98,20 @@ class Nginx(object):
         else:
             self.systemd.start(NGINX_SERVICE)
 
-    def bring_up_to_date_everywhere(self):
-        """The same, and wait until no process of nginx takes requests that has not read it."""
+    def bring_up_to_date_everywhere(self, meanwhile=lambda: None):
+        """The same, and wait until no process of nginx takes requests that has not read it.
+
+        `meanwhile` is done right before and right after, and again and again until then.
+        """
         before = self._workers()
+        meanwhile()
         self.bring_up_to_date()
+        meanwhile()
         deadline = time.time() + SECONDS_TO_RELOAD
         while before & self._workers() and time.time() < deadline:
+            meanwhile()
             time.sleep(SECONDS_BETWEEN_LOOKS)
+        meanwhile()
 
     def _workers(self):
         """Return the process ids of those that accept connections."""

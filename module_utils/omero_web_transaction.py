@@ -460,20 +460,19 @@ class Transaction(object):
         self.flip()
         self.enable()
         self.hand_sessions_on()
-        self.step = "nginx"
         self.nginx.remove_default_site()
         self.former.give_way(site)
         self.install()
         self.nginx.test_in_place()
         if starts:
-            self.nginx.bring_up_to_date_everywhere()
-            # Those of users who have logged in meanwhile.
-            self.hand_sessions_on()
+            # Of users who log in meanwhile, too: the next who answers them may be the target.
+            self.nginx.bring_up_to_date_everywhere(self.hand_sessions_on)
             self.see_that_it_answers()
             self.try_site_as_user()
 
     def hand_sessions_on(self):
-        self.step = "sessions"
+        """Let the target know who is logged in."""
+        self.step = "nginx"
         self.former.hand_sessions_on(self.generation.sessions(), self.params["user"], self.params["group"])
 
     def see_that_it_answers_itself(self):
@@ -760,11 +759,9 @@ class Transaction(object):
         owner = self.params["user"], self.params["group"]
         try:
             self.former.serve_again(self.target["prefix"], self.target["host"], self.params["start_timeout"])
-            self.former.take_sessions_back(sessions, *owner)
             self.former.put_site_back(site)
             self.nginx.test_in_place()
-            self.nginx.bring_up_to_date_everywhere()
-            self.former.take_sessions_back(sessions, *owner)
+            self.nginx.bring_up_to_date_everywhere(lambda: self.former.take_sessions_back(sessions, *owner))
         except Exception:
             self.undo(lambda: self.former.give_way(site))
             self.undo(self.install)

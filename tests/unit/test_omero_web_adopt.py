@@ -14,6 +14,7 @@ import pytest
 from ansible.module_utils.omero_web_adopt import adopted, found_on_host, packages_in, properties_in, text_in
 from ansible.module_utils.omero_web_host import Problem
 from ansible.module_utils.omero_web_nginx_site import differences, parsed, sites_to
+from ansible.module_utils.omero_web_systemd import Done
 
 CONFIG = u"""<icegrid>
   <properties id="__ACTIVE__"><property name="omero.config.profile" value="default"/></properties>
@@ -179,11 +180,12 @@ class FormerHost(object):
         self.put("OMERO.web/var/django_secret_key", u"key\n")
         for name in "omero_web-5.33.2", "django-5.2.1":
             self.put("venv3/lib/python3.11/site-packages/%s.dist-info/METADATA" % name, u"")
-        self.run(10, 1, ["sleep", "600"])
-        self.run(100, 1, self.command(4080))
-        self.run(101, 100, self.command(4080))
+        self.start(10, 1, ["sleep", "600"])
+        self.start(100, 1, self.command(4080))
+        self.start(101, 100, self.command(4080))
+        self.shown = "MainPID=100\nExecStart={ path=/opt/web/start }\n"
 
-    def command(self, port, **more):
+    def command(self, port):
         return [self.venv + "/bin/python", self.venv + "/bin/gunicorn", "-D", "-p", self.omerodir + "/var/django.pid",
                 "--bind", "127.0.0.1:%d" % port, "--workers", "5", "omeroweb.wsgi:application"]
 
@@ -194,7 +196,12 @@ class FormerHost(object):
         with open(path, "wb") as target:
             target.write(text.encode("utf-8"))
 
-    def run(self, pid, parent, words, uid=None, unit=u"omero-web.service"):
+    def run(self, *command):
+        """Be systemctl."""
+        assert command[:2] == ("systemctl", "show")
+        return Done(0, self.shown, "")
+
+    def start(self, pid, parent, words, uid=None, unit=u"omero-web.service"):
         uid = pwd.getpwnam("nobody").pw_uid if uid is None else uid
         self.put("proc/%d/cmdline" % pid, u"".join(word + u"\0" for word in words))
         self.put("proc/%d/status" % pid, u"Name:\tx\nPPid:\t%d\nUid:\t%d\t0\t0\t0\n" % (parent, uid))
@@ -202,7 +209,7 @@ class FormerHost(object):
         self.put("proc/%d/cgroup" % pid, u"0::/system.slice/%s\n" % unit)
 
     def found(self, port=0):
-        return found_on_host(port, proc=self.top + "/proc", nginx=self.top + "/etc/nginx")
+        return found_on_host(port, self, proc=self.top + "/proc", nginx=self.top + "/etc/nginx")
 
 
 @pytest.fixture
@@ -224,6 +231,19 @@ def test_what_is_found(host):
     assert found["settings"] == {"omero.web.prefix": "/omero"}
     assert [site["path"] for site in found["sites"]] == [host.top + "/etc/nginx/conf.d/omeroweb.conf"]
     assert found["secret_key"] == "key"
+
+
+@pytest.mark.parametrize("shown, unit", [
+    ("MainPID=7\nExecStart={ path=/opt/omero/bin/omero }\n", "omero-web.service"),
+    # A login, or cron.
+    ("MainPID=7\nExecStart={ path=/usr/sbin/sshd }\n", ""),
+    ("MainPID=1000\nExecStart={ path=/usr/sbin/cron }\n", ""),
+    ("", ""),
+])
+def test_the_unit_that_runs_it(host, shown, unit):
+    """What cron or a login has started must not take these along when it is ended."""
+    host.shown = shown
+    assert host.found()["unit"] == unit
 
 
 def test_an_omero_py_of_an_archive(host):
@@ -255,13 +275,13 @@ def test_none_runs(host):
 @pytest.mark.parametrize(
     "options", [{"unit": u"omero-web@7.service"}, {"unit": u"omero-web-public@1.service"}, {"uid": 0}])
 def test_the_roles_own_and_roots_are_none(host, options):
-    host.run(100, 1, host.command(4080), **options)
+    host.start(100, 1, host.command(4080), **options)
     with pytest.raises(Problem, match="no OMERO.web runs"):
         host.found()
 
 
 def test_another_that_nginx_does_not_lead_to(host):
-    host.run(200, 1, host.command(4090))
+    host.start(200, 1, host.command(4090))
     assert host.found()["address"] == "127.0.0.1:4080"
     assert host.found(4090)["address"] == "127.0.0.1:4090"
     with pytest.raises(Problem, match="no OMERO.web runs that is not the role's at port 4070; start it"):

@@ -55,7 +55,7 @@ def without_templates(value):
 
 
 def as_yaml(data):
-    return yaml.dump(without_templates(data), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110)
+    return yaml.dump(without_templates(data), Dumper=Dumper, sort_keys=True, allow_unicode=True, width=110)
 
 
 def as_sentence(text):
