@@ -454,6 +454,25 @@ def test_pins_of_the_site_may_be_those_of_an_app():
     assert shipping(site(apps=[{"package": "django-a==2"}]), constraints="Django_A==1")["constraints"] == []
 
 
+@pytest.mark.parametrize(
+    "threads, series, is_set",
+    [
+        (1, {}, True),
+        (1, {"unset": {"omero.web.wsgi_threads": 1}}, False),
+        ("1", {"unset": {"omero.web.wsgi_threads": 1}}, False),
+        # OMERO.web's own reason comes then.
+        (4, {"unset": {"omero.web.wsgi_threads": 1}}, True),
+    ],
+)
+def test_a_setting_that_a_release_refuses_is_left_out_at_its_default(threads, series, is_set):
+    configuration = wanted.configuration_of(site(threads=threads), {**RELEASE, "series": series})
+    assert ("omero.web.wsgi_threads" in configuration["settings"]) == is_set
+
+
+def test_a_release_brings_what_it_does_not_say_it_needs():
+    assert shipping(site(), series={"requirements": ["a"]})["requirements"] == ["omero-web==5.33.2", "a"]
+
+
 def test_a_definition_has_no_credentials():
     found = site(packages=["https://me:hunter2@a.org/a.whl"], ice_wheel="https://a.org/b.whl?token=hunter2")
     assert "hunter2" not in str(wanted.definition_of(found, shipping(found), RELEASE, ""))

@@ -504,7 +504,7 @@ def shipping_of(site, constants, host, release, constraints):
         *(method["threads"] if int(variables["omero_web_threads"]) > 1 else []),
         *(method["redis"] if site["redis_url"] else []),
     ]
-    requirements = [*extras, *method["requirements"]]
+    requirements = [*extras, *method["requirements"], *release["series"].get("requirements", [])]
     return {
         **{name: method[name] for name in ("homes", "links", "has_breach", "calls")},
         "pip": method["pip"] or interpreter.get("pip", []),
@@ -760,6 +760,8 @@ def configuration_of(site, release):
         others = append.get("omero.web.template_dirs", [])
         append = {**append, "omero.web.template_dirs": [*others, f"{release['directory']}/branding/templates"]}
     settings = {**site["settings"], **own}
+    unset = release["series"].get("unset", {})
+    settings = {key: value for key, value in settings.items() if key not in unset or str(value) != str(unset[key])}
     return {"settings": settings, "append": append, **{key: site[key] for key in ("secrets", "purge")}}
 
 
