@@ -1,12 +1,14 @@
 # Everything a developer or a newcomer runs. `make` alone lists it.
 .DEFAULT_GOAL := help
 .PHONY: help setup tools hosts demo demo-hosts demo-down collection check lint unit molecule containers selinux test
-.PHONY: faults bench bench-farm bench-scale
+.PHONY: faults bench bench-farm bench-scale releases
 
 SUITE ?= bookworm
 HOSTS ?= 1
 # Whether the hosts are behind a balancer.
 CLUSTER ?=
+# With which OMERO.web is tried.
+PYTHONS ?= $(PYTHON)
 SCENARIO ?= default
 SCENARIOS := $(sort $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml))))
 
@@ -80,6 +82,9 @@ lint: tools ## Check style, syntax and tables
 	check-jsonschema --quiet --builtin-schema vendor.github-issue-forms \
 		$(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 
+releases: tools ## Try which releases run with which Pythons, for docs/releases.md (PYTHONS="python3.9 python3.11")
+	tests/releases.py --write $(PYTHONS)
+
 unit: tools ## Test the Python code
 	pytest --numprocesses=auto --dist=loadfile --durations=10 --junit-xml=$(REPORTS)/unit.xml
 
@@ -100,7 +105,7 @@ test: check ## Test everything, as continuous integration does
 
 faults: export OMERO_WEB_FAULTS := all
 faults: tools ## Test every fault, as test does with some, and an interruption after every change; goes on where it was stopped
-	tests/run.py --show tests adoption-by-hand archive cluster faults minimal platforms power released
+	tests/run.py --show tests adoption-by-hand archive cluster el9-shaped faults minimal platforms power released
 
 collection: setup ## Make a collection of Ansible, for playbooks elsewhere
 	$(VENV)/bin/python collection/make.py .molecule/collection

@@ -57,7 +57,8 @@ def test_a_site_without_has_nothing_of_it(collected):
         "name": "OMERO.web", "text": "Your data is safe.", "files": {}, "digest": "", "logo": "", "settings": {},
     }  # fmt: skip
     assert "omero.web.login_logo" not in without["settings"]
-    assert "omero.web.template_dirs" not in wanted.configuration_of(without, {"directory": "/r"})["append"]
+    configuration = wanted.configuration_of(without, {"directory": "/r", "series": {}})
+    assert "omero.web.template_dirs" not in configuration["append"]
 
 
 def test_what_a_site_makes_of_it(branding, collected):
@@ -66,7 +67,7 @@ def test_what_a_site_makes_of_it(branding, collected):
     found = site(branding=collected(branding), config=config, config_append=append)
     assert found["settings"]["omero.web.login_logo"] == "/own/branding/logo-2cea274d.png"
     assert found["settings"]["omero.web.top_logo"] == "/mine.png"
-    configuration = wanted.configuration_of(found, {"directory": "/r"})
+    configuration = wanted.configuration_of(found, {"directory": "/r", "series": {}})
     assert configuration["append"]["omero.web.template_dirs"] == ["/srv/templates", "/r/branding/templates"]
 
 

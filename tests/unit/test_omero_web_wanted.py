@@ -39,7 +39,7 @@ DEBIAN = {
 LOOK = {"systemd": 252, "cores": 2, "current": 0, "generations": []}
 RELEASE = {
     "name": "5.33.2-aa", "directory": "/opt/omero/web/releases/5.33.2-aa", "version": "5.33.2", "method": "pypi",
-    "python": "3.11", "interpreter": "/usr/bin/python3", "django": "5.2",
+    "python": "3.11", "interpreter": "/usr/bin/python3", "django": "5.2", "series": {},
 }  # fmt: skip
 CERTIFICATE, KEY = (f"-----BEGIN {what}-----\nabc\n-----END {what}-----" for what in ("CERTIFICATE", "PRIVATE KEY"))
 
@@ -58,9 +58,9 @@ def host(site, look=LOOK, facts=DEBIAN):
     return wanted.host_of(site, CONSTANTS, look, facts, "web-1")
 
 
-def shipping(site, facts=DEBIAN, **differences):
+def shipping(site, facts=DEBIAN, constraints="", **differences):
     release = {**RELEASE, **differences}
-    return wanted.shipping_of(site, CONSTANTS, host(site, facts=facts), release)
+    return wanted.shipping_of(site, CONSTANTS, host(site, facts=facts), release, constraints)
 
 
 def whole(site, facts=DEBIAN, **differences):
@@ -414,9 +414,63 @@ def test_a_release_is_another_one_when_anything_that_defines_it_changes():
     definitions = [wanted.definition_of(found, shipping(found), RELEASE, "") for found in sites]
     assert all(definitions.count(one) == 1 for one in definitions)
     archive = {**RELEASE, "method": "archive"}
-    archives = [wanted.definition_of(site(), shipping(site()), archive, constraints) for constraints in ("a", "b")]
+    checksums = [site(archive_checksum=checksum) for checksum in ("sha256:00", "sha256:01")]
+    archives = [wanted.definition_of(found, shipping(found), archive, "") for found in checksums]
     assert archives[0] != archives[1]
-    assert definitions[0] == wanted.definition_of(site(threads=2), shipping(site()), RELEASE, "a")
+    pinned = [wanted.definition_of(site(), shipping(site()), RELEASE, constraints) for constraints in ("", "a", "b")]
+    assert all(pinned.count(one) == 1 for one in pinned)
+    assert definitions[0] == wanted.definition_of(site(threads=2), shipping(site()), RELEASE, "")
+
+
+def test_releases_that_are_built_are_not_built_again():
+    found = site()
+    defines = {
+        "recipe": 1, "release": "5.33.2", "python": "/usr/bin/python3 3.11", "packages": [], "ice_wheel": " ",
+        "static": {"settings": {}, "append": {}}, "brotli": True,
+    }  # fmt: skip
+    assert wanted.definition_of(found, shipping(found), RELEASE, "") == defines
+    # The SHA-256 of "a", and of nothing else.
+    digest = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+    archive = wanted.definition_of(found, shipping(found), {**RELEASE, "method": "archive"}, "a")
+    assert archive == {**defines, "checksum": "", "constraints": digest}
+
+
+@pytest.mark.parametrize(
+    "packages, left",
+    [
+        ([], ["Django<3.2.19", "django-redis==4.12.1; python_version < '3.9'"]),
+        (["django", "Django-Pipeline==2.0.7", "-e /opt/django==4"], None),
+        (["Django<4"], ["django-redis==4.12.1; python_version < '3.9'"]),
+        (["django @ https://example.org/django.zip", "django_redis[hiredis] >= 4; python_version > '3'"], []),
+    ],
+)
+def test_pins_of_the_site_win_over_those_of_a_release(packages, left):
+    constraints = "# Why.\nDjango<3.2.19\ndjango-redis==4.12.1; python_version < '3.9'"
+    found = shipping(site(packages=packages), constraints=constraints)["constraints"]
+    assert found == (shipping(site(), constraints=constraints)["constraints"] if left is None else left)
+
+
+def test_pins_of_the_site_may_be_those_of_an_app():
+    assert shipping(site(apps=[{"package": "django-a==2"}]), constraints="Django_A==1")["constraints"] == []
+
+
+@pytest.mark.parametrize(
+    "threads, series, is_set",
+    [
+        (1, {}, True),
+        (1, {"unset": {"omero.web.wsgi_threads": 1}}, False),
+        ("1", {"unset": {"omero.web.wsgi_threads": 1}}, False),
+        # OMERO.web's own reason comes then.
+        (4, {"unset": {"omero.web.wsgi_threads": 1}}, True),
+    ],
+)
+def test_a_setting_that_a_release_refuses_is_left_out_at_its_default(threads, series, is_set):
+    configuration = wanted.configuration_of(site(threads=threads), {**RELEASE, "series": series})
+    assert ("omero.web.wsgi_threads" in configuration["settings"]) == is_set
+
+
+def test_a_release_brings_what_it_does_not_say_it_needs():
+    assert shipping(site(), series={"requirements": ["a"]})["requirements"] == ["omero-web==5.33.2", "a"]
 
 
 def test_a_definition_has_no_credentials():

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from test_role_names import RELEASE, SITE, Action, templar
 
 ROLE = Path(__file__).parents[2] / "roles/omero-web"
@@ -315,6 +316,26 @@ def test_a_host_with_a_package_of_its_own_asks_an_index(script, method):
     lines = script("build-release.sh.j2", method, are_shared=False)
     assert [line for line in lines if "--no-index" in line or "a.tar" in line] == []
     assert any(line.endswith('< "$input/requirements.txt"') for line in lines)
+
+
+@pytest.mark.parametrize("method", ["archive", "pypi"])
+@pytest.mark.parametrize(
+    "template, command", [("build-release.sh.j2", "pip install"), ("build-wheels.sh.j2", "pip download")]
+)
+def test_packages_are_chosen_among_those_of_the_time_of_a_release(script, method, template, command):
+    # With the line that goes on with each.
+    commands = " ".join(script(template, method, are_shared=False)).replace("\\ ", "").split(" venv/bin/python ")
+    chosen = [one for one in commands if f"-m {command} " in one and "requirements.txt" in one]
+    assert chosen
+    assert all('--constraint="$input/constraints.txt"' in one for one in chosen)
+
+
+@pytest.mark.parametrize("tasks", ["build-release", "build-wheels"])
+def test_a_build_gets_the_pins_of_a_release(tasks):
+    found = yaml.safe_load((ROLE / f"tasks/{tasks}.yml").read_text())
+    (files,) = [task["omero_web_build"]["files"] for task in found if "omero_web_build" in task]
+    plan = {"shipping": {"constraints": ["a<2", "b<3"]}}
+    assert templar(__omero_web_plan=plan).template(files["constraints.txt"]) == "a<2\nb<3"
 
 
 @pytest.mark.parametrize("method", ["archive", "pypi"])

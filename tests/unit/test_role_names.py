@@ -21,7 +21,7 @@ FACTS = {**DEBIAN, "os_family": "Debian", "nodename": "web-1"}
 RELEASE = {
     "name": "5.33.2-aa", "directory": "/srv/web/releases/5.33.2-aa", "version": "5.33.2", "method": "pypi",
     "python": "3.11", "tag": "cp311", "interpreter": "/usr/bin/python3", "django": "5.2", "release": "5.33.2",
-    "packages": [],
+    "packages": [], "series": {},
 }  # fmt: skip
 LIVE = {"number": 1, "manifest": {"prefix": "/old", "former_prefixes": [""]}}
 # All that has names of its own: what is set here brings its part of the files.
@@ -86,7 +86,7 @@ class Action(wanted.RoleAction):
             "release": RELEASE,
             "socket": f"{self.constants['_omero_web_name']}-127.0.0.1:4090.socket",
         }
-        shipping = wanted.shipping_of(self.checked, self.constants, self.known, RELEASE)
+        shipping = wanted.shipping_of(self.checked, self.constants, self.known, RELEASE, "")
         chosen = wheels["chosen_by"](RELEASE, shipping, "debian-12-x86_64", RELEASE)
         self.known["shipping"] = shipping
         self.known["wheels"] = wheels["wheels_of"](self.checked, chosen, None, "/cache")

@@ -663,8 +663,9 @@ class ActionModule(site_wants.RoleAction):
         release = choose_release(look, order)
         if release["problem"]:
             raise back.Refusal(release["problem"])
-        known["shipping"] = site_wants.shipping_of(site, self.constants, known, release)
-        constraints = self.file("constraints-python2.7.txt").rstrip()
+        pins = release["series"].get("constraints")
+        constraints = self.file(pins).rstrip() if pins else ""
+        known["shipping"] = site_wants.shipping_of(site, self.constants, known, release, constraints)
         definition = site_wants.definition_of(site, known["shipping"], release, constraints)
         known["wheels"] = self._wheels(release, known["shipping"], definition)
         definition.update(known["wheels"]["definition"])

@@ -67,6 +67,8 @@ OF_INSTALL = re.compile(
     r"(?:^|\s)(?:-U|-I|--upgrade|--force-reinstall|--ignore-installed|--compile|--no-compile|--user|--no-warn-\S+"
     r"|--break-system-packages|--(?:upgrade-strategy|root-user-action)[=\s]\s*\S+)(?=\s|$)"
 )
+# A package for which a version is named, or where to have it from.
+VERSIONED = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[[^]]*\])?\s*[<>=!~@]")
 # Not what nginx has for "any", nor a pattern.
 SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 
@@ -482,7 +484,19 @@ def order_of(site, constants, host):
     }
 
 
-def shipping_of(site, constants, host, release):
+def pins_left(constraints, packages):
+    """Return a list of pip's constraints without the packages for which a site names versions itself: its own win."""
+    named = {pip_name(found[1]) for found in map(VERSIONED.match, packages) if found}
+    lines = [line for line in constraints.splitlines() if line and not line.startswith("#")]
+    return [line for line in lines if pip_name(re.split(r"[^\w.-]", line)[0]) not in named]
+
+
+def pip_name(name):
+    """Return the name of a package as pip compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def shipping_of(site, constants, host, release, constraints):
     """Return how a release is shipped: what of the method's table its variables, its version and its Python pick."""
     variables, system = site["variables"], host["system"]
     method = constants["_omero_web_methods"][release["method"]]
@@ -496,12 +510,13 @@ def shipping_of(site, constants, host, release):
         *(method["threads"] if int(variables["omero_web_threads"]) > 1 else []),
         *(method["redis"] if site["redis_url"] else []),
     ]
-    requirements = [*extras, *method["requirements"]]
+    requirements = [*extras, *method["requirements"], *release["series"].get("requirements", [])]
     return {
         **{name: method[name] for name in ("homes", "links", "has_breach", "calls")},
         "pip": method["pip"] or interpreter.get("pip", []),
         "extras": [package.format(gevent=gevent) for package in extras],
         "requirements": [package.format(gevent=gevent, version=release["version"]) for package in requirements],
+        "constraints": pins_left(constraints, site["packages"]),
         # They take minutes to compile, and compilers that a web server need not have.
         "wheels_only": "--only-binary=gevent,greenlet" if is_gevent else "",
         "packages": interpreter.get("packages", []),
@@ -514,10 +529,6 @@ def shipping_of(site, constants, host, release):
 def definition_of(site, shipping, release, constraints):
     """Return all that defines a release: a change of anything makes another one."""
     variables = site["variables"]
-    archive = {
-        "checksum": variables["omero_web_archive_checksum"],
-        "constraints": hashlib.sha256(constraints.encode()).hexdigest(),
-    }
     return {
         # Counts changes of how a release is built.
         "recipe": 1,
@@ -526,7 +537,8 @@ def definition_of(site, shipping, release, constraints):
         "packages": [masked(package) for package in [*site["packages"], *shipping["extras"]]],
         "ice_wheel": f"{masked(variables['omero_web_ice_wheel'])} {variables['omero_web_ice_wheel_checksum']}",
         "static": site["static"],
-        **(archive if release["method"] == "archive" else {}),
+        **({"checksum": variables["omero_web_archive_checksum"]} if release["method"] == "archive" else {}),
+        **({"constraints": hashlib.sha256(constraints.encode()).hexdigest()} if constraints else {}),
         **({"brotli": True} if shipping["brotli"] else {}),
         **({"branding": site["branding"]["digest"]} if site["branding"]["files"] else {}),
     }
@@ -764,6 +776,8 @@ def configuration_of(site, release):
         others = append.get("omero.web.template_dirs", [])
         append = {**append, "omero.web.template_dirs": [*others, f"{release['directory']}/branding/templates"]}
     settings = {**site["settings"], **own}
+    unset = release["series"].get("unset", {})
+    settings = {key: value for key, value in settings.items() if key not in unset or str(value) != str(unset[key])}
     return {"settings": settings, "append": append, **{key: site[key] for key in ("secrets", "purge")}}
 
 
