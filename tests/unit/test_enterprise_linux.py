@@ -8,7 +8,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 LINUX = yaml.safe_load((ROOT / "tests/enterprise-linux.yml").read_text())
 SYSTEM = yaml.safe_load((ROOT / "roles/omero-web/vars/main/systems.yml").read_text())["_omero_web_systems"]["RedHat"]
-RPMS = yaml.safe_load((ROOT / "molecule/el9-shaped/packages.yml").read_text())
+RPMS = yaml.safe_load((ROOT / "molecule/el9-shaped/rpms.yml").read_text())
 PYTHON = SYSTEM["pythons"][SYSTEM["python"]["pypi"]]
 ASKED_FOR = [
     *SYSTEM["packages"],
