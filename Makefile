@@ -104,8 +104,8 @@ test: check ## Test everything, as continuous integration does
 	tests/run.py --also $(REPORTS)/unit.xml $(SCENARIOS)
 
 faults: export OMERO_WEB_FAULTS := all
-faults: tools ## Test every fault, as test does with some, and an interruption after every change; goes on where it was stopped
-	tests/run.py --show tests adoption-by-hand archive cluster el9-shaped faults minimal platforms power released
+faults: tools ## Test what test leaves out as well: every fault, and what takes long; goes on where it was stopped
+	tests/run.py --show tests $(SCENARIOS)
 
 collection: setup ## Make a collection of Ansible, for playbooks elsewhere
 	$(VENV)/bin/python collection/make.py .molecule/collection

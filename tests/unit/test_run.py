@@ -1,6 +1,7 @@
 """What the runner of the scenarios makes of what they print, and when a kept host serves."""
 
 import importlib.util
+import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -121,3 +122,18 @@ def test_what_a_host_starts_from_and_is_for(text, origin):
 def test_host_without_a_suite_is_refused(text):
     with pytest.raises(testhosts.argparse.ArgumentTypeError, match="is not NAME=SUITE"):
         testhosts.origin_of_host(text)
+
+
+# --- the order --------------------------------------------------------------------------------------------------------
+
+
+def test_where_nothing_has_run_what_takes_long_begins_first(monkeypatch, tmp_path):
+    monkeypatch.setattr(runner, "SECONDS", tmp_path / "none.json")
+    waiting = runner.Run(["power", "cluster", "production", "default"], 3, "steps").waiting
+    # The first keeps the hosts that others start from.
+    assert [scenario.title for scenario in waiting] == ["default", "cluster", "production", "power"]
+
+
+def test_what_a_scenario_usually_takes_is_known():
+    scenarios = {path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml")}
+    assert set(json.loads(runner.USUAL_SECONDS.read_text())) == scenarios

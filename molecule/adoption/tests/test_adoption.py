@@ -4,7 +4,7 @@ import json
 
 import yaml
 from ansible.parsing.dataloader import DataLoader
-from conftest import INVENTORY, wait_until
+from conftest import INVENTORY, exhaustive, wait_until
 
 UNIT, SITE = "omero-web.service", "/etc/nginx/conf.d/omeroweb.conf"
 OLD = "runuser -u omero-web -- env OMERODIR=/opt/omero/web/OMERO.web /opt/omero/web/venv3/bin/omero"
@@ -110,6 +110,7 @@ def test_what_fails_leaves_it_as_it_is(host, play, login):
     assert login().status == 200
 
 
+@exhaustive
 def test_it_is_taken_over_once_more_and_stays_so(host, play, login, live):
     code, output = play()
     assert code == 0, output

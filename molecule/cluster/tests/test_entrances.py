@@ -25,6 +25,7 @@ def given(tmp_path, webs, issue):
     return path
 
 
+@exhaustive
 def test_users_come_by_tls_and_to_the_set_whose_name_they_ask_for(play, given, variables, passwords, webs, ask):
     code, output = play("playbooks/site.yml", "-i", given)
     assert code == 0, output
@@ -50,6 +51,7 @@ def test_users_come_by_tls_and_to_the_set_whose_name_they_ask_for(play, given, v
     assert output.count("changed=0") == 5, output
 
 
+@exhaustive
 def test_all_hosts_are_equal_again(play, out, variables, ask):
     code, output = play()
     assert code == 0, output

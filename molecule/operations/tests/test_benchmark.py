@@ -8,7 +8,7 @@ import signal
 
 import pytest
 from browser import browser_of
-from conftest import on_a_busy_machine, wait_until
+from conftest import exhaustive, on_a_busy_machine, wait_until
 
 pytestmark = on_a_busy_machine
 # All that a benchmark is not to touch, or to leave behind.
@@ -238,6 +238,7 @@ def test_a_site_that_slows_down_is_left_alone(start_benchmark, reports, host):
     assert json.loads(reports()[".json"].read_text())["stopped"].endswith("2 times in a row")
 
 
+@exhaustive
 def test_kinds_of_workers_are_compared_and_the_live_ones_are_left_alone(
     benchmark, reports, as_researcher, host, main_pid, log_in, who_is
 ):

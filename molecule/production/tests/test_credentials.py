@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from conftest import INVENTORY
+from conftest import INVENTORY, exhaustive
 
 WHEEL = "omero_test_app-1.0-py2.py3-none-any.whl"
 ICE_WHEEL = "zeroc_ice-3.6.5-cp311-cp311-linux_x86_64.whl"
@@ -54,6 +54,7 @@ def packages(variables):
         server.shutdown()
 
 
+@exhaustive
 def test_credentials_of_packages_are_shown_nowhere(play, refused, host, packages):
     def variables(token):
         host_and_port = "{}:{}".format(*packages.server_address)

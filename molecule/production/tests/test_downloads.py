@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from conftest import exhaustive
 
 SENTENCE = b"This site does not offer downloads"
 DOWNLOADS = [
@@ -71,6 +72,7 @@ def test_downloads_are_offered(assert_downloads):
     assert_downloads(refused=False)
 
 
+@exhaustive
 def test_downloads_can_be_refused(play, assert_downloads):
     code, output = play(omero_web_downloads=False)
     assert code == 0, output
