@@ -131,7 +131,7 @@ def test_where_nothing_has_run_what_takes_long_begins_first(monkeypatch, tmp_pat
     monkeypatch.setattr(runner, "SECONDS", tmp_path / "none.json")
     waiting = runner.Run(["power", "cluster", "production", "default"], 3, "steps").waiting
     # The first keeps the hosts that others start from.
-    assert [scenario.title for scenario in waiting] == ["default", "cluster", "production", "power"]
+    assert [scenario.title for scenario in waiting] == ["default", "production", "cluster", "power"]
 
 
 def test_what_a_scenario_usually_takes_is_known():
