@@ -4,6 +4,7 @@ import json
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from conftest import exhaustive
 
 # Where each app answers a visitor: with a page of its own, or on the way to one, the login page that leads back to it.
 PAGES = ["figure/", "iviewer/", "parade/", "mapr/gene/", "omero_tagsearch/", ""]
@@ -103,6 +104,7 @@ def test_panels_viewer_and_open_with(places, visit):
     assert [option["id"] for option in options] == ["Image viewer", "omero_figure", "omero_iviewer", "omero_fpbioimage"]
 
 
+@exhaustive
 def test_an_app_that_does_not_fit_the_release_never_goes_live(refused, live, login):
     before = live()
     # It is for a Django of long ago, which pip is not told.
