@@ -57,6 +57,7 @@ def figures_of(count, suite):
     hosts += [f"farm-{name}={suite}@{role}" for name, role in AROUND]
     try:
         inventory = json.loads(testhosts_do("up", *hosts))
+        INVENTORY.parent.mkdir(exist_ok=True)
         INVENTORY.write_text(json.dumps({**inventory, "all": {"vars": variables(inventory)}}))
         with adopting():
             return measure(count, inventory)
