@@ -53,6 +53,11 @@ on_a_busy_machine = pytest.mark.flaky(reruns=1)
 exhaustive = pytest.mark.skipif(not EVERY_FAULT, reason="a part of `make faults`")
 
 
+def exhaustively(*cases):
+    """Cases that `make test` leaves out: another one shows the way of a refusal, unit tests what is decided there."""
+    return [pytest.param(*case, marks=exhaustive) for case in cases]
+
+
 def fault(what, users_see, you_see):
     """What a test injects, in the words of docs/reliability.md, whose table is made of these (tests/tables.py)."""
     return pytest.mark.fault(what, users_see, you_see)

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import INVENTORY, PROJECT, wait_until
+from conftest import INVENTORY, PROJECT, exhaustive, exhaustively, wait_until
 
 NAME = "public.example.org"
 LOGO = "https://public.example.org/logo.png"
@@ -133,6 +133,7 @@ def test_runs_with_nothing_to_change(change, first, second):
     assert (first(), second()) == before
 
 
+@exhaustive
 def test_a_change_of_one_and_the_way_back(change, first, second, load):
     before, of_second = first(), second()
     with load("a change of the instance beside it") as users:
@@ -169,7 +170,7 @@ def test_one_that_is_stopped_and_started(host, first, has_logo, ask):
     assert first() == before
 
 
-@pytest.mark.parametrize("playbook", ["site", "rollback"])
+@pytest.mark.parametrize("playbook", ["site", *exhaustively(["rollback"])])
 def test_what_is_the_first_ones_is_refused(complaint, first, second, playbook):
     before = first(), second()
     taken = {"omero_web_basedir": "/opt/omero/web", "omero_web_user": "omero-web", "omero_web_group": "omero-web"}

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from conftest import exhaustively
 
 LOCK = "/run/omero-web.lock"
 
@@ -11,8 +12,7 @@ LOCK = "/run/omero-web.lock"
     "wanted, has",
     [
         ({"omero_web_basedir": "/srv/web"}, "/opt/omero/web"),
-        ({"omero_web_user": "another"}, "omero-web"),
-        ({"omero_web_group": "another"}, "omero-web"),
+        *exhaustively(({"omero_web_user": "another"}, "omero-web"), ({"omero_web_group": "another"}, "omero-web")),
     ],
 )
 def test_another_omero_web_is_refused(refused, host, live, wanted, has):

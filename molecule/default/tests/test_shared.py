@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import USER, wait_until
+from conftest import USER, exhaustively, wait_until
 
 KEY = "var/django_secret_key"
 
@@ -50,11 +50,13 @@ def test_the_service_cannot_replace_what_root_looks_at(host, user, basedir, path
 @pytest.mark.parametrize(
     "path, command, what",
     [
-        ("var/log", "ln --symbolic /var/tmp/decoy %s", "a link"),
-        ("var/sessions", "ln --symbolic /var/tmp/decoy %s", "a link"),
-        ("var/sessions", "echo nothing > %s", "a file"),
         ("var/sessions/django-5.2", "ln --symbolic /var/tmp/decoy %s", "a link"),
         (KEY, "mkfifo %s", "neither a file nor a directory"),
+        *exhaustively(
+            ("var/log", "ln --symbolic /var/tmp/decoy %s", "a link"),
+            ("var/sessions", "ln --symbolic /var/tmp/decoy %s", "a link"),
+            ("var/sessions", "echo nothing > %s", "a file"),
+        ),
     ],
 )
 def test_what_leads_elsewhere_is_refused(decoy, in_its_place, refused, basedir, login, path, command, what):
