@@ -62,7 +62,7 @@ def python(text):
         text = text.replace(place, other)
     text = LOADED.sub(rf"from {PLUGINS}.action import \2 as \1", text)
     text = re.sub(r"\bansible\.module_utils\.(omero_\w+)", rf"{SHARED}.\1", text)
-    text = re.sub(rf'((?:_execute_module|_action)\(\s*)"({NAMES})"', rf'\1"{COLLECTION}.\2"', text)
+    text = re.sub(rf'((?:_execute_module|run_action)\(\s*)"({NAMES})"', rf'\1"{COLLECTION}.\2"', text)
     # In what is told of a module: examples, other modules, and a module by its name.
     text = re.sub(rf"(?m)^(  )({NAMES}):$", rf"\1{COLLECTION}.\2:", text)
     text = re.sub(rf"(- module: )({NAMES})\b", rf"\1{COLLECTION}.\2", text)

@@ -14,18 +14,8 @@ class ActionModule(wanted.RoleAction):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         path, mode = self._task.args["path"], self._task.args["mode"]
-        task = self._task.copy()
         with tempfile.NamedTemporaryFile() as local:
             local.write(self.command(self.variables["__omero_web_plan"]))
             local.flush()
-            task.args = {"src": local.name, "dest": path, "owner": "root", "group": "root", "mode": mode}
-            copy = self._shared_loader_obj.action_loader.get(
-                "ansible.legacy.copy",
-                task=task,
-                connection=self._connection,
-                play_context=self._play_context,
-                loader=self._loader,
-                templar=self._templar,
-                shared_loader_obj=self._shared_loader_obj,
-            )
-            return {**result, **copy.run(task_vars=task_vars)}
+            arguments = {"src": local.name, "dest": path, "owner": "root", "group": "root", "mode": mode}
+            return {**result, **self.run_action("ansible.legacy.copy", arguments, task_vars)}

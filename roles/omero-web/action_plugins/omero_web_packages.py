@@ -7,11 +7,9 @@ traceback of its own.
 import re
 import runpy
 from pathlib import Path
+from types import SimpleNamespace
 
-from ansible.plugins.action import ActionBase
-
-ROLE = Path(__file__).resolve().parents[1]
-masked = runpy.run_path(str(ROLE / "filter_plugins/omero_web_masked.py"))["omero_web_masked"]
+wanted = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("omero_web_wanted.py"))))
 
 LENGTH = 400
 # Somebody else is installing packages, who will be done some time.
@@ -49,7 +47,7 @@ def reason_of(result):
 
 
 def refusal(result, packages, host):
-    said = masked(re.sub(r"\s+", " ", reason_of(result)).strip(" ."))
+    said = wanted.masked(re.sub(r"\s+", " ", reason_of(result)).strip(" ."))
     remedy = next((remedy for pattern, remedy in REMEDIES if re.search(pattern, said)), "")
     if len(said) > LENGTH:
         # A log begins with what was done, and ends with what came of it.
@@ -58,25 +56,16 @@ def refusal(result, packages, host):
     return f"{sentence} ({remedy})." if remedy else f"{sentence}."
 
 
-class ActionModule(ActionBase):
+class ActionModule(wanted.RoleAction):
     _VALID_ARGS = frozenset(("name",))
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
-        task, packages = self._task.copy(), self._task.args["name"]
-        task.args = {"name": packages, "state": "present", "update_cache": True}
-        package = self._shared_loader_obj.action_loader.get(
-            "ansible.builtin.package",
-            task=task,
-            connection=self._connection,
-            play_context=self._play_context,
-            loader=self._loader,
-            templar=self._templar,
-            shared_loader_obj=self._shared_loader_obj,
-        )
-        found = package.run(task_vars=task_vars)
+        packages = self._task.args["name"]
+        arguments = {"name": packages, "state": "present", "update_cache": True}
+        found = self.run_action("ansible.builtin.package", arguments, task_vars)
         if found.get("failed"):
             locked = bool(LOCKED.search(reason_of(found)))
-            host = task.delegate_to or task_vars["inventory_hostname"]
+            host = self._task.delegate_to or self.hostname
             return {"failed": True, "locked": locked, "msg": refusal(found, packages, host)}
         return found

@@ -91,7 +91,8 @@ class ActionModule(wanted.RoleAction):
         return {**result, "changed": False, "state": state, "says": [*state["summary"], *told]}
 
     def _state(self, task_vars):
-        checked = self._action("omero_web_arguments", {}, task_vars)
+        # As what is registered: no template is ever made of it.
+        checked = wrap_var(self.run_action("omero_web_arguments", {}, task_vars))
         if checked.get("failed"):
             return unknown(f"its variables are wrong: {checked['msg']}", "mend them in the inventory")
         command = [self.constants["_omero_web_admin_command"], "status", "--json"]
@@ -102,7 +103,7 @@ class ActionModule(wanted.RoleAction):
         if look.get("failed"):
             return {**state, "drift": [f"cannot be told: {' '.join(look['msg'].split())}"]}
         known.update(__omero_web_host=look, ansible_facts={**task_vars["ansible_facts"], **look["ansible_facts"]})
-        planned = self._action("omero_web_plan", {"look": look, "archive_version": ""}, known)
+        planned = wrap_var(self.run_action("omero_web_plan", {"look": look, "archive_version": ""}, known))
         drift = [planned["msg"]] if planned.get("failed") else planned["says"]
         return {**state, "drift": drift, **self._newer(state, checked, known)}
 
@@ -120,19 +121,3 @@ class ActionModule(wanted.RoleAction):
         found = self._execute_module("omero_web_outdated", module_args=arguments, task_vars=task_vars)
         found = found if "versions" in found else {"problem": "the host could not ask"}
         return {"newer": newer_of(state["release"], found)}
-
-    def _action(self, name, arguments, task_vars):
-        """Return what another action of this role finds out."""
-        task = self._task.copy()
-        task.args = arguments
-        action = self._shared_loader_obj.action_loader.get(
-            name,
-            task=task,
-            connection=self._connection,
-            play_context=self._play_context,
-            loader=self._loader,
-            templar=self._templar,
-            shared_loader_obj=self._shared_loader_obj,
-        )
-        # As what is registered: no template is ever made of it.
-        return wrap_var(action.run(task_vars=task_vars))

@@ -928,6 +928,21 @@ class RoleAction(ActionBase):
         known = self.variables["hostvars"][host]
         return self.of_host(host, "omero_web_address") or known.get("ansible_host", host)
 
+    def run_action(self, name, arguments, task_vars):
+        """Return what comes of another action, for the host of this one."""
+        task = self._task.copy()
+        task.args = arguments
+        action = self._shared_loader_obj.action_loader.get(
+            name,
+            task=task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        )
+        return action.run(task_vars=task_vars)
+
     def by(self):
         """Return who changes the host, as its history, its lock and notices tell it."""
         return f"ansible-playbook, by {getpass.getuser()} on {socket.gethostname()}"
