@@ -12,8 +12,8 @@ PYTHONS ?= $(PYTHON)
 SCENARIO ?= default
 SCENARIOS := $(sort $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml))))
 
-# Ansible 9 runs on these; the first one there is makes the virtualenv.
-PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.10,$(shell command -v python$(version))) python3)
+# Those of Ansible 9 before newer ones; the first one there is makes the virtualenv.
+PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.10 3.13 3.14,$(shell command -v python$(version))) python3)
 # Not the virtualenv's own, when make calls itself.
 export PYTHON
 VENV := $(CURDIR)/.venv

@@ -7,6 +7,12 @@ packages='' tools=''
 for part; do
     case $part in
     controller)
+        python=${PYTHON:-python3}
+        if command -v "$python" >/dev/null && ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
+            echo "Ansible needs Python 3.10 or newer, and $python is $("$python" --version 2>&1). Install one," \
+                "and name it: make setup PYTHON=python3.11" >&2
+            exit 1
+        fi
         packages="$packages openssh-client python3-venv"
         tools="$tools ssh"
         ;;
