@@ -2,6 +2,7 @@
 
 import copy
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -613,6 +614,37 @@ def test_what_is_due(look, sentence):
     plan = planned(look)
     assert sentence in plan["says"]
     assert plan["steps"]
+
+
+@pytest.mark.parametrize(
+    "plan, there, lacking",
+    [
+        (planned(converged(firewall=firewalld())), [], "firewalld ansible.posix"),
+        (planned(converged(firewall=firewalld())), ["ansible.posix.firewalld"], ""),
+        (planned(converged(firewall=firewalld(public=both("80")))), [], ""),
+        ({"firewall": {"name": "ufw", "open": [], "close": opened(80)}}, [], "ufw community.general"),
+        ({"steps": ["selinux"]}, [], "SELinux ansible.posix community.general"),
+        ({"steps": ["selinux"]}, ["ansible.posix.seboolean", "community.general.seport"], "SELinux community.general"),
+        ({"steps": ["selinux"]}, [name for names in planning.FOREIGN.values() for name in names], ""),
+    ],
+)
+def test_a_controller_that_lacks_modules(plan, there, lacking):
+    if not lacking:
+        planning.refuse_lack_of_modules(plan, "web", there.__contains__)
+        return
+    what, collections = lacking.split(" ", 1)
+    with pytest.raises(planning.back.Refusal) as refusal:
+        planning.refuse_lack_of_modules(plan, "web", there.__contains__)
+    assert str(refusal.value) == (
+        f"web has {what}, and this controller lacks what changes it; install it there: ansible-galaxy collection "
+        f"install {collections}. Nothing has changed."
+    )
+
+
+def test_what_a_controller_may_lack_is_all_that_tasks_take_of_collections():
+    tasks = "".join(path.read_text() for path in (PLUGIN.parents[1] / "tasks").glob("*.yml"))
+    taken = set(re.findall(r"(?m)^ +((?!ansible\.(?:builtin|legacy))\w+\.\w+\.\w+):$", tasks))
+    assert taken == {name for names in planning.FOREIGN.values() for name in names}
 
 
 @pytest.mark.parametrize(

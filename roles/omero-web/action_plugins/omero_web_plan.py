@@ -26,6 +26,12 @@ for template in site_wants.TEMPLATES.list_templates():
 back = site_wants.shared_code("omero_web_rollback")
 
 DEFAULT_ADDRESS = "127.0.0.1:4080"
+# What is done with modules that ansible-core alone does not have.
+FOREIGN = {
+    "firewalld": ("ansible.posix.firewalld",),
+    "ufw": ("community.general.ufw",),
+    "SELinux": ("ansible.posix.seboolean", "community.general.sefcontext", "community.general.seport"),
+}
 
 
 # --- which release ----------------------------------------------------------------------------------------------------
@@ -615,6 +621,20 @@ def decided(decide, look, unseen):
     return decide({**look, "neighbours": list(found.values())})
 
 
+def refuse_lack_of_modules(planned, host, is_there):
+    """Refuse a plan that takes modules which the controller lacks, as one with ansible-core alone may."""
+    firewall = planned.get("firewall", {})
+    changes = [firewall["name"]] if firewall.get("open") or firewall.get("close") else []
+    for what in changes + (["SELinux"] if "selinux" in planned.get("steps", ()) else []):
+        lacking = sorted({name.rpartition(".")[0] for name in FOREIGN[what] if not is_there(name)})
+        if lacking:
+            named = " ".join(lacking)
+            raise back.Refusal(
+                f"{host} has {what}, and this controller lacks what changes it; install it there: ansible-galaxy "
+                f"collection install {named}. Nothing has changed."
+            )
+
+
 # --- what Ansible sees ------------------------------------------------------------------------------------------------
 
 
@@ -629,14 +649,20 @@ class ActionModule(site_wants.RoleAction):
         decide = self._rollback if self._task.args.get("rollback") else self._plan
         try:
             if "ports" in self._task.args:
-                return {**result, "changed": False, **self._around(look, self._task.args["ports"])}
+                planned = self._around(look, self._task.args["ports"])
+                refuse_lack_of_modules(planned, self.hostname, self._has_module)
+                return {**result, "changed": False, **planned}
             told = warnings(look, self.hostname, self.constants["_omero_web_name"])
             planned = decided(decide, look, lambda: self._planned(task_vars))
+            refuse_lack_of_modules(planned, self.hostname, self._has_module)
             turn = turn_of(look, boolean(self.checked["variables"]["omero_web_balanced"]), planned)
             return {**result, "changed": False, "warnings": told, **planned, "turn": turn}
         except back.Refusal as refusal:
             # An exception would be announced as one.
             return {**result, "failed": True, "msg": str(refusal)}
+
+    def _has_module(self, name):
+        return self._shared_loader_obj.module_loader.find_plugin(name) is not None
 
     def _known(self, look):
         """Return what is known of a host before its release is."""
