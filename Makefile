@@ -1,6 +1,6 @@
 # Everything a developer or a newcomer runs. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup tools hosts demo demo-hosts demo-down collection check lint unit molecule containers selinux test
+.PHONY: help setup tools hosts demo demo-hosts demo-down collection galaxy sanity check lint unit molecule containers selinux test
 .PHONY: faults bench bench-farm bench-scale releases
 
 SUITE ?= bookworm
@@ -110,6 +110,12 @@ faults: tools ## Test what test leaves out as well: every fault, and what takes 
 collection: setup ## Make a collection of Ansible, for playbooks elsewhere
 	$(VENV)/bin/python collection/make.py .molecule/collection
 	ansible-galaxy collection build --force .molecule/collection
+
+galaxy: setup ## Commit that collection, as the last commit makes it, to the branch galaxy, for sites that take it from git
+	$(VENV)/bin/python collection/branch.py
+
+sanity: setup ## Ask ansible-test sanity of that collection, with the oldest and the newest Ansible (ten minutes, then two)
+	$(VENV)/bin/python tests/sanity.py
 
 .PHONY: docs
 docs: $(DOCS)/made ## Build the documentation as a site, into .molecule/site

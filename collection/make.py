@@ -50,10 +50,12 @@ PLACES = {
     "import runpy\nimport socket\n": "import importlib\nimport socket\n",
     # The command of a host has no collections.
     "path.read_bytes()\n            for path in (shared": (
-        f'path.read_bytes().replace(b"{SHARED}.omero_", b"ansible.module_utils." b"omero_")\n'
+        f'path.read_bytes()\n            .replace(b"{SHARED}.omero_", b"ansible.module_utils." b"omero_")\n'
         "            for path in (shared"
     ),
 }
+# What is imported for the sake of places alone, as a rule.
+IMPORTS = re.compile(r"(?m)^(?:import|from \w+ import) (runpy|Path|SimpleNamespace)\n")
 
 
 def python(text):
@@ -61,6 +63,7 @@ def python(text):
     for place, other in PLACES.items():
         text = text.replace(place, other)
     text = LOADED.sub(rf"from {PLUGINS}.action import \2 as \1", text)
+    text = IMPORTS.sub(lambda found: found[0] if len(re.findall(rf"\b{found[1]}\b", text)) > 1 else "", text)
     text = re.sub(r"\bansible\.module_utils\.(omero_\w+)", rf"{SHARED}.\1", text)
     text = re.sub(rf'((?:_execute_module|run_action)\(\s*)"({NAMES})"', rf'\1"{COLLECTION}.\2"', text)
     # In what is told of a module: examples, other modules, and a module by its name.
@@ -87,6 +90,27 @@ def copy(source, target, change=None):
                 new.write_text(change(path.read_text()))
 
 
+def ansibles():
+    """Return which ansible-core the project is tested with, the oldest first, as ansible-test names them."""
+    return re.findall(r"(?m)^ansible-core==(\d+\.\d+)", (ROOT / "requirements.txt").read_text())
+
+
+def write_ignored(target):
+    """Write what each Ansible is not to complain of; each complains of what it would not have complained of, too."""
+    for age, version in zip(("oldest", "newest"), ansibles(), strict=True):
+        lines = [
+            f"{path.relative_to(target)} {one['test']}  # {one['because']}\n"
+            for one in yaml.safe_load((HERE / "sanity.yml").read_text())
+            if one.get("with", age) == age
+            for pattern in one["files"]
+            for path in sorted(target.glob(pattern))
+            if str(path.relative_to(target)) not in one.get("but", ())
+        ]
+        ignored = target / f"tests/sanity/ignore-{version}.txt"
+        ignored.parent.mkdir(parents=True, exist_ok=True)
+        ignored.write_text("".join(lines))
+
+
 def make(target):
     sources = "".join(path.read_text() for path in ROLE.glob("*_plugins/*.py"))
     gone = [place for place in PLACES if place not in sources]
@@ -111,6 +135,7 @@ def make(target):
         copy(ROLE / part, target / "roles/omero_web" / part)
     for part in ("tasks", "templates", "vars"):
         copy(ROLE / part, target / "roles/omero_web" / part, tasks)
+    write_ignored(target)
 
 
 if __name__ == "__main__":

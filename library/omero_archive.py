@@ -50,7 +50,7 @@ attributes:
   check_mode:
     support: full
     description: The server is asked for the release, which is not downloaded.
-author: The omero-web maintainers
+author: The omero-web maintainers (@openmicroscopy-community)
 """
 
 EXAMPLES = r"""

@@ -92,8 +92,7 @@ seealso:
   - name: OMERO.web configuration
     description: All properties and their defaults.
     link: https://omero.readthedocs.io/en/stable/sysadmins/config.html
-author:
-  - The authors of this project
+author: The omero-web maintainers (@openmicroscopy-community)
 """
 
 EXAMPLES = r"""

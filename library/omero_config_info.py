@@ -35,8 +35,7 @@ notes:
     for the task. Python 2.7 and 3.6 or newer.
 seealso:
   - module: omero_config
-author:
-  - The authors of this project
+author: The omero-web maintainers (@openmicroscopy-community)
 """
 
 EXAMPLES = r"""

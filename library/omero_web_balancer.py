@@ -34,7 +34,7 @@ options:
     description: The sets of hosts. Those of one set are equal to users. Left out, they stay those that nginx has.
     type: list
     elements: dict
-    options:
+    suboptions:
       name:
         description: What nginx calls it.
         type: str
@@ -44,7 +44,7 @@ options:
         type: list
         elements: dict
         required: true
-        options:
+        suboptions:
           name:
             description: What the host is called here.
             type: str
@@ -102,7 +102,7 @@ notes:
   - Runs on Python 2.7, or 3.6 and newer, with nginx and C(ss).
 seealso:
   - module: omero_web_change
-author: The omero-web maintainers
+author: The omero-web maintainers (@openmicroscopy-community)
 """
 
 EXAMPLES = r"""

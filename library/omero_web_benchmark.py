@@ -124,7 +124,7 @@ notes:
   - Runs on Python 2.7, or 3.6 and newer; with O(kinds), with that of the live release.
 seealso:
   - module: omero_web_change
-author: The omero-web maintainers
+author: The omero-web maintainers (@openmicroscopy-community)
 """
 
 EXAMPLES = r"""

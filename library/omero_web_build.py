@@ -56,7 +56,7 @@ notes:
   - Runs on Python 2.7, or 3.6 and newer, with systemd 219 or newer.
 seealso:
   - module: omero_web_change
-author: The omero-web maintainers
+author: The omero-web maintainers (@openmicroscopy-community)
 """
 
 EXAMPLES = r"""

@@ -271,7 +271,7 @@ notes:
 seealso:
   - module: omero_web_info
   - module: omero_config
-author: The omero-web maintainers
+author: The omero-web maintainers (@openmicroscopy-community)
 """
 
 EXAMPLES = r"""

@@ -28,7 +28,7 @@ notes:
   - Python 2.7, or 3.6 and newer. Its result has secrets, so a task that registers it has C(no_log) set.
 seealso:
   - module: omero_web_change
-author: The omero-web maintainers
+author: The omero-web maintainers (@openmicroscopy-community)
 """
 
 EXAMPLES = r"""

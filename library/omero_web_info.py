@@ -72,7 +72,7 @@ attributes:
   check_mode:
     support: full
     description: The module only reads.
-author: The omero-web maintainers
+author: The omero-web maintainers (@openmicroscopy-community)
 """
 
 EXAMPLES = r"""

@@ -40,8 +40,7 @@ attributes:
   check_mode:
     description: Never changes anything.
     support: full
-author:
-  - The authors of this project
+author: The omero-web maintainers (@openmicroscopy-community)
 """
 
 EXAMPLES = r"""

@@ -25,7 +25,14 @@ from ansible.module_utils.omero_config import (
     properties_of,
     read_file,
 )
-from ansible.module_utils.omero_secrets import is_string, items_inside, masked, parse_json, secrecy, without_userinfo
+from ansible.module_utils.omero_secrets import (
+    is_string,
+    items_inside,
+    masked,
+    parse_json,
+    secrecy,
+    without_userinfo,
+)
 
 try:
     from StringIO import StringIO

@@ -22,7 +22,13 @@ from xml.parsers import expat
 from ansible.module_utils.common.text.converters import to_native, to_text
 from ansible.module_utils.omero_secrets import secrecy
 from ansible.module_utils.omero_web_generation import acting_as
-from ansible.module_utils.omero_web_host import Problem, destination_of, listeners, listing, unit_of_process
+from ansible.module_utils.omero_web_host import (
+    Problem,
+    destination_of,
+    listeners,
+    listing,
+    unit_of_process,
+)
 from ansible.module_utils.omero_web_http import host_and_port
 from ansible.module_utils.omero_web_nginx_site import differences, parsed, sites_to
 

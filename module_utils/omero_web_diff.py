@@ -8,7 +8,7 @@ __metaclass__ = type
 import difflib
 import glob
 import os
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 from ansible.module_utils.common.text.converters import to_text
 from ansible.module_utils.omero_secrets import masked

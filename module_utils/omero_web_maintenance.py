@@ -13,7 +13,15 @@ import os
 import re
 
 from ansible.module_utils.common.text.converters import to_bytes, to_text
-from ansible.module_utils.omero_web_host import Problem, as_json, now, read, read_json, remove_file, write
+from ansible.module_utils.omero_web_host import (
+    Problem,
+    as_json,
+    now,
+    read,
+    read_json,
+    remove_file,
+    write,
+)
 from ansible.module_utils.omero_web_nginx import NGINX_SERVICE, Nginx
 
 DIRECTORY = "maintenance"
@@ -144,8 +152,8 @@ class Maintenance(object):
             "fails_health": fails_health,
             "token": before.get("token") or to_text(binascii.hexlify(os.urandom(16))),
         }
-        known = dict(
-            state,
+        known = dict(state)
+        known.update(
             by=re.sub(r"[^\w.,@ -]", "?", by),
             variable=self.variable,
             retry_after=RETRY_AFTER,

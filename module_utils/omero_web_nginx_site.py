@@ -126,7 +126,7 @@ def variables_of(server, redirects):
         variables["omero_web_server_names"] = names
     for name in "certificate", "certificate_key":
         for words in values(server, "ssl_" + name)[:1]:
-            variables["omero_web_tls_" + name.split("_")[-1]] = words[0].strip("\"'")
+            variables["omero_web_tls_" + name.rpartition("_")[2]] = words[0].strip("\"'")
     for words in values(server, "client_max_body_size")[:1]:
         megabytes = re.match(r"(\d+)([mMgG]?)\Z", words[0])
         if megabytes and (megabytes.group(2) or words[0] == "0"):

@@ -30,7 +30,14 @@ from ansible.module_utils.omero_web_host import (
     read_json,
     remove_file,
 )
-from ansible.module_utils.omero_web_http import LOGIN_PAGE, Place, get_once, host_and_port, place_of, tls_over
+from ansible.module_utils.omero_web_http import (
+    LOGIN_PAGE,
+    Place,
+    get_once,
+    host_and_port,
+    place_of,
+    tls_over,
+)
 from ansible.module_utils.omero_web_logs import CONTROL, Journal, LogFile
 from ansible.module_utils.omero_web_look import HIERARCHIES, look_at_generations, processes, sleeps
 from ansible.module_utils.omero_web_nginx import NGINX_SERVICE, Nginx

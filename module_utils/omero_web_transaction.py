@@ -38,7 +38,15 @@ from ansible.module_utils.omero_web_host import (
     sweep,
     write,
 )
-from ansible.module_utils.omero_web_http import LOGIN_PAGE, Place, ask, get, get_once, host_and_port, place_of
+from ansible.module_utils.omero_web_http import (
+    LOGIN_PAGE,
+    Place,
+    ask,
+    get,
+    get_once,
+    host_and_port,
+    place_of,
+)
 from ansible.module_utils.omero_web_nginx import NGINX_SERVICE, Nginx
 from ansible.module_utils.omero_web_process import Lock, in_a_process_of_its_own
 from ansible.module_utils.omero_web_removal import SESSIONS, Removal

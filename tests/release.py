@@ -23,6 +23,7 @@ FRAGMENTS = ROOT / "changelogs/fragments"
 PLACES = {
     GALAXY: re.compile(r"(?m)^version: (\S+)$"),
     ROOT / "inventory/example/site-repository/requirements.yml": re.compile(r"omero_web-([\d.]+)\.tar\.gz"),
+    ROOT / "docs/own-repository.md": re.compile(r"(?m)^ +version: galaxy-([\d.]+)$"),
 }
 NAMED = ("playbooks/*.yml", "library/*.py", "roles/*")
 # What a site may have to change something for.

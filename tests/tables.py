@@ -57,7 +57,9 @@ def default_of(option):
 def options_of(options, parent=""):
     for name, option in options.items():
         yield f"`{parent}{name}`", type_of(option), default_of(option), as_markdown(option["description"])
-        yield from options_of(option.get("options", {}), f"{parent}{name}[].")
+        # As roles say it, and as modules do.
+        inner = option.get("options") or option.get("suboptions") or {}
+        yield from options_of(inner, f"{parent}{name}[].")
 
 
 def variables():

@@ -1,8 +1,5 @@
 """Callback: end a run that has no host to work on. Ansible itself calls that a success."""
 
-from ansible import context
-from ansible.plugins.callback import CallbackBase
-
 DOCUMENTATION = """
     name: omero_web_hosts
     type: aggregate
@@ -10,6 +7,10 @@ DOCUMENTATION = """
     description: It is in force because it is beside the playbooks. What --limit leaves out is left out on purpose.
     options: {}
 """
+
+from ansible import context
+from ansible.plugins.callback import CallbackBase
+
 GROUP = "omero_web"
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ def collection(tmp_path_factory):
         code, output = run(*command)
         assert code == 0, output
     (site / "hosts.json").write_text(json.dumps({"omero_web": {"hosts": {"web": {"ansible_connection": "local"}}}}))
+    run.source = site / "source"
     run.directory = site / "ansible_collections" / NAME.replace(".", "/")
     return run
 
@@ -42,6 +44,23 @@ def test_nothing_of_it_is_looked_for_in_this_tree(collection):
     of_this_tree = re.compile(r"run_path|(import|from) ansible\.module_utils(\.omero| import omero)")
     plugins = (collection.directory / "plugins").rglob("*.py")
     assert [path.name for path in plugins if of_this_tree.search(path.read_text())] == []
+
+
+def test_quick_tests_of_sanity():
+    """make sanity runs all."""
+    done = subprocess.run([sys.executable, "tests/sanity.py", "quick"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'Running sanity test "compile"' in done.stdout + done.stderr
+
+
+def test_what_sanity_is_not_to_complain_of_is_there(collection):
+    """And each line says why."""
+    for entry in yaml.safe_load((ROOT / "collection/sanity.yml").read_text()):
+        assert entry["because"] and entry["test"] and entry.get("with", "oldest") in ("oldest", "newest")
+        unknown = [path for path in [*entry["files"], *entry.get("but", [])] if not any(collection.source.glob(path))]
+        assert unknown == []
+    names = sorted(path.name for path in (collection.source / "tests/sanity").iterdir())
+    assert names == ["ignore-2.16.txt", "ignore-2.21.txt"]
 
 
 def test_the_command_of_a_host_is_the_same(collection):

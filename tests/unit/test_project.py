@@ -55,8 +55,8 @@ def test_the_version_stands_nowhere_else():
     places = ("collection", "docs", "inventory", "molecule")
     kinds = [f"{place}/**/*.{kind}" for place in places for kind in ("md", "yml")]
     files = [*ROOT.glob("*.md"), *(path for kind in kinds for path in ROOT.glob(kind))]
-    tarball = re.compile(r"omero_web-\d[\d.]*\.tar")
-    assert {path for path in files if tarball.search(path.read_text())} == {*release["PLACES"]} - {release["GALAXY"]}
+    version = re.compile(r"omero_web-\d[\d.]*\.tar|galaxy-\d")
+    assert {path for path in files if version.search(path.read_text())} == {*release["PLACES"]} - {release["GALAXY"]}
 
 
 def test_the_newest_of_the_changelog_is_the_version():
@@ -80,8 +80,9 @@ def test_what_is_promised_is_there_unless_the_changelog_says_otherwise():
 @pytest.fixture
 def project(tmp_path):
     """A copy of what a release changes, and how one is made there; its exit code and what it printed."""
-    for name in ("changelogs", "collection/galaxy.yml", "inventory/example/site-repository/requirements.yml",
-                 "roles/omero-web/meta", "tests/release.py", "CHANGELOG.md", "playbooks", "library"):  # fmt: skip
+    for name in ("changelogs", "collection/galaxy.yml", "docs/own-repository.md",
+                 "inventory/example/site-repository/requirements.yml", "roles/omero-web/meta", "tests/release.py",
+                 "CHANGELOG.md", "playbooks", "library"):  # fmt: skip
         source, target = ROOT / name, tmp_path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)

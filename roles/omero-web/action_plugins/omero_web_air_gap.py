@@ -36,6 +36,7 @@ def ssh_keygen(*arguments, **options):
     try:
         return subprocess.run(
             ["ssh-keygen", *map(str, arguments)],
+            check=False,
             capture_output=True,
             text=True,
             start_new_session=True,

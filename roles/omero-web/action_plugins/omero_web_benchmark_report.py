@@ -57,7 +57,7 @@ def says_of_target(rows, target):
     """Say how much of a target the site serves and how fast."""
     measured = steps(rows, target)
     most = best(measured)
-    enough = next(row for row in measured if row["per_second"] >= NEARLY * most["per_second"])
+    enough = [row for row in measured if row["per_second"] >= NEARLY * most["per_second"]][0]
     text = (
         f"{target}: at most {shown(most['per_second'])} requests/s. {enough['concurrency']} at once are enough for "
         f"{shown(enough['per_second'])}"

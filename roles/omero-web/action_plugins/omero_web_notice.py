@@ -52,7 +52,9 @@ def _post(notice, url):
 def _run(notice, command):
     whom = f"the command {command[0]} (omero_web_notify_command)"
     try:
-        done = subprocess.run(command, input=json.dumps(notice).encode(), capture_output=True, timeout=TIMEOUT)
+        done = subprocess.run(
+            command, input=json.dumps(notice).encode(), capture_output=True, check=False, timeout=TIMEOUT
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{whom} could not be told ({getattr(error, 'strerror', '') or f'no end within {TIMEOUT} s'})"
     complaint = " ".join(done.stderr.decode(errors="replace").split())[:200]

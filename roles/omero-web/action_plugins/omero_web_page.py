@@ -161,7 +161,7 @@ def shown(value):
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def bar(share, label, kind="part"):
+def bar_of(share, label, kind="part"):
     """Return a bar for a share from 0 to 1, as SVG: as wide as there is room for it."""
     width = f"{min(max(100 * share, 1), 100):.1f}%"
     track = element("rect", class_="track", width="100%", height="100%", rx=3)
@@ -174,7 +174,7 @@ def bars(rows):
     return listing([
         joined((
             element("div", element("span", name), element("span", label, class_="number"), class_="ends"),
-            bar(share, f"{name}: {label}", kind),
+            bar_of(share, f"{name}: {label}", kind),
             element("div", remark, class_="quiet small"),
         ))
         for name, share, label, kind, remark in rows

@@ -3,12 +3,6 @@
 Ansible loads it with the role; nothing has to be enabled. Of other roles' tasks it says nothing.
 """
 
-import threading
-import time
-from pathlib import Path
-
-from ansible.plugins.callback import CallbackBase
-
 DOCUMENTATION = """
 name: omero_web_progress
 type: aggregate
@@ -17,6 +11,12 @@ version_added: 1.0.0
 description:
   - Every 20 seconds it says which task of the role omero-web has not ended, on which hosts, and for how long.
 """
+
+import threading
+import time
+from pathlib import Path
+
+from ansible.plugins.callback import CallbackBase
 
 ROLE = Path(__file__).resolve().parents[1]
 SECONDS = 20

@@ -42,7 +42,9 @@ def spellings(text):
 
 
 def omero_web_masked(text, secrets=MappingProxyType({})):
-    values = [str(value) if type(value) is int else value for value in secrets.values()]
+    values = [
+        str(value) if isinstance(value, int) and not isinstance(value, bool) else value for value in secrets.values()
+    ]
     hidden = {spelling for secret in texts_in(values) for spelling in spellings(secret) if spelling}
     # The longest first: another secret may be a part of it.
     pattern = "|".join(map(re.escape, sorted(hidden, key=len, reverse=True)))
