@@ -11,7 +11,7 @@ import textwrap
 import time
 
 from ansible.module_utils.common.text.converters import to_bytes, to_text
-from ansible.module_utils.omero_secrets import parse_json, without_secrets
+from ansible.module_utils.omero_secrets import parse_json, without_secrets, without_userinfo
 from ansible.module_utils.omero_web_host import now, read, write
 
 HISTORY = "history"
@@ -46,8 +46,8 @@ class History(object):
 
 
 def masked(texts, secrets):
-    """Return texts by name with asterisks in place of secrets."""
-    return dict((name, without_secrets(to_text(text), secrets)) for name, text in texts.items())
+    """Return texts by name with asterisks in place of secrets, and of who logs in by a URL."""
+    return dict((name, without_userinfo(without_secrets(to_text(text), secrets))) for name, text in texts.items())
 
 
 def changes(basedir, most):

@@ -20,7 +20,7 @@ from ansible.module_utils.omero_web_greetings import (
     servers_in,
     store_in,
 )
-from ansible.module_utils.omero_web_history import CUT_OFF, changes
+from ansible.module_utils.omero_web_history import CUT_OFF, MOST, changes
 from ansible.module_utils.omero_web_host import (
     ACTIVATED,
     Problem,
@@ -123,8 +123,15 @@ def measure(host, commands, systemd, settings):
         "hold": look["hold"],
         "maintenance": look["maintenance"],
         "last_change": (changes(basedir, 1) or [{}])[0],
+        "given_back": given_back(changes(basedir, MOST)),
         "errors": errors(name, basedir, settings["nginx_logs"], secrets_of(basedir), time.time() - A_DAY),
     }
+
+
+def given_back(history):
+    """Return when the site was given back to the OMERO.web from before the role, if it has it still."""
+    done = [one for one in history if one.get("outcome") == "done"]
+    return done[-1].get("began", "") if done and done[-1].get("to") == 0 else ""
 
 
 def properties_in(directory):
@@ -335,6 +342,10 @@ def of_generation(found):
         return
     if found["leads_to"]:
         yield Finding(DOWN, "current leads to %s, where no generation is" % found["leads_to"], "run site.yml")
+    elif found["given_back"]:
+        since = worded(found["given_back"])
+        yield Finding(ATTENTION, "the OMERO.web from before the role has the site since %s" % since,
+                      "run site.yml, which takes over once more")
     else:
         yield Finding(DOWN, "no generation of %s is live" % name, "run site.yml")
 
@@ -515,10 +526,14 @@ def answer_of(server):
     return server["reason"] or u"answers in %d ms" % server["milliseconds"]
 
 
+def worded(moment):
+    return moment.replace(u"T", u" ").replace(u"+00:00", u" UTC")
+
+
 def lines_of(status):
     """Return what fits on a screen, the verdict first."""
     activated = status["activated"]
-    since = activated.get("activated", u"an unknown time").replace(u"T", u" ").replace(u"+00:00", u" UTC")
+    since = worded(activated.get("activated", u"an unknown time"))
     by = u", by %s" % activated["by"] if activated.get("by") else u""
     lines = [u"%s on %s: %s" % (status["title"], status["host"], status["verdict"])]
     for finding in status["findings"]:

@@ -61,6 +61,8 @@ STATE = Path("/run/omero-web-testhosts")
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 FORWARD_BEFORE = STATE / "ip_forward.before"
+# Where a test leaves a host a part of a core, if that has a hierarchy of its own.
+CORES = Path("/sys/fs/cgroup/cpu")
 SYSTEMD_RUNS_HERE = Path("/run/systemd/system").is_dir()
 
 
@@ -414,7 +416,7 @@ class Host:
                         os.kill(victim, signal.SIGKILL)
             # They go one after the other; none of them is a child of this process, which could be waited for.
             time.sleep(0.05)
-        for cgroup in self.cgroups() if "index" in self.state else ():
+        for cgroup in (*self.cgroups(), CORES / self.link) if "index" in self.state else ():
             for part in [*sorted(cgroup.glob("**/"), reverse=True)]:
                 remove_cgroup(part)
 
@@ -508,6 +510,9 @@ def main():
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("testhosts.py: must run as root, for it mounts trees and makes network namespaces")
+    if arguments.command == "up" and not os.access(FORWARD, os.W_OK):
+        why = "cannot be written, as in a container; a machine of its own can boot test hosts."
+        sys.exit(f"testhosts.py: {FORWARD} {why}")
     try:
         if arguments.command == "up":
             print(json.dumps(Group(arguments.group).up(dict(arguments.hosts)), indent=2))

@@ -129,7 +129,7 @@ def slow_down(hosts):
         if (own / "cpu.max").exists():
             (own / "cpu.max").write_text(f"{int(CORES * PERIOD)} {PERIOD}")
             continue
-        group = Path("/sys/fs/cgroup/cpu", host.link)
+        group = testhosts.CORES / host.link
         group.mkdir(exist_ok=True)
         (group / "cpu.cfs_period_us").write_text(str(PERIOD))
         (group / "cpu.cfs_quota_us").write_text(str(int(CORES * PERIOD)))

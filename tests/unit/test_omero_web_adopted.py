@@ -3,10 +3,12 @@
 import os
 import runpy
 import stat
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
@@ -69,3 +71,10 @@ def test_a_file_is_its_owners_and_is_never_written_over(tmp_path):
     for name in "a", "b":
         with pytest.raises(FileExistsError):
             adopt.write(str(tmp_path / name), "")
+
+
+def test_git_leaves_alone_what_has_secrets():
+    """Where adopt.yml writes them, until they are encrypted."""
+    directory = yaml.safe_load((ROOT / "roles/omero-web/defaults/main.yml").read_text())["omero_web_adopt_directory"]
+    command = ["git", "check-ignore", "--quiet", f"{directory}/web-1/{adopt.SECRETS}"]
+    assert subprocess.run(command, cwd=ROOT).returncode == 0

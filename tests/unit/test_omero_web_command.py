@@ -85,7 +85,8 @@ def test_bash_completes_every_command_with_its_options(words, tmp_path):
 def test_history_tells_how_each_change_ended(command, changed):
     assert command("history") == (0, "Nothing has changed yet.\n")
     changed(outcome="done", reason="")
-    changed(["hunter2", None, 7, "hunter2-and-more"], outcome="failed", reason="No hunter2-and-more, no hunter2 of 7.")
+    reason = "No hunter2-and-more, no hunter2 of 7 at redis://me:another@cache/0."
+    changed(["hunter2", None, 7, "hunter2-and-more"], outcome="failed", reason=reason)
     changed()
     code, output = command("history")
     assert code == 0
@@ -94,7 +95,7 @@ def test_history_tells_how_each_change_ended(command, changed):
     assert done.endswith(f" s  {BY}")
     assert says == "    make generation 8; put it live"
     assert "  failed in " in failed
-    assert reason == "    No ********, no ******** of 7."
+    assert reason == "    No ********, no ******** of 7 at redis://********@cache/0."
     assert cut_off.endswith(f"  7 -> 8  cut off  {BY}")
     assert [one["outcome"] for one in json.loads(command("history", "--json", "-n", "2")[1])] == ["failed", "cut off"]
 

@@ -10,6 +10,7 @@ from ansible.module_utils.omero_web_logs import Line
 from ansible.module_utils.omero_web_status import (
     errors,
     exit_code_of,
+    given_back,
     kind_of,
     lines_of,
     secrets_in,
@@ -70,6 +71,7 @@ def measured(**differences):
         "hold": "",
         "maintenance": {},
         "last_change": {"outcome": "done"},
+        "given_back": "",
         "errors": [],
         **differences,
     }
@@ -107,6 +109,11 @@ def certificate(days):
 
 CASES = [
     ("down", "no generation of omero-web is live", {"generation": 0, "leads_to": "", "layers": [], "good": []}),
+    (
+        "attention",
+        "the OMERO.web from before the role has the site since 2026-11-26 20:21:27 UTC",
+        {"generation": 0, "leads_to": "", "layers": [], "good": [], "given_back": "2026-11-26T20:21:27+00:00"},
+    ),
     ("down", "current leads to generations/9, where no generation is", {"generation": 0, "leads_to": "generations/9"}),
     (
         "down",
@@ -382,3 +389,19 @@ def test_clock(tmp_path, says, is_set):
     (tmp_path / "run/systemd").mkdir(parents=True)
     (tmp_path / "run/systemd/container").write_text("systemd-nspawn")
     assert omero_web_status.is_clock_set(host, host) is None
+
+
+@pytest.mark.parametrize(
+    "history, since",
+    [
+        ([], ""),
+        ([{"outcome": "done", "to": 1, "began": "1"}], ""),
+        ([{"outcome": "done", "to": 1, "began": "1"}, {"outcome": "done", "to": 0, "began": "2"}], "2"),
+        ([{"outcome": "done", "to": 0, "began": "2"}, {"outcome": "failed", "to": 2, "began": "3"}], "2"),
+        ([{"outcome": "done", "to": 0, "began": "2"}, {"outcome": "done", "to": 2, "began": "3"}], ""),
+        ([{"outcome": "failed", "to": 0, "began": "2"}], ""),
+        ([{"outcome": "done"}], ""),
+    ],
+)
+def test_whether_a_site_was_given_back(history, since):
+    assert given_back(history) == since
