@@ -10,6 +10,7 @@ from collections import namedtuple
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
+from textwrap import dedent
 from urllib.error import HTTPError
 from urllib.parse import urljoin, urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
@@ -98,6 +99,12 @@ def wait_until(condition, seconds=60):
         # What is waited for is on another host, which does not call.
         time.sleep(0.2)
     return time.monotonic() - start
+
+
+def commands_in(page, first):
+    """The block of commands on a page of the documentation whose first one begins so, for a shell."""
+    (block,) = re.findall(rf"(?m)^    {re.escape(first)}.*\n(?:    .*\n)*", (PROJECT / page).read_text())
+    return "set -e\n" + dedent(block)
 
 
 @pytest.fixture(scope="module")

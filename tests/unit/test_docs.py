@@ -32,8 +32,8 @@ NO_COMMANDS = (
 )  # fmt: skip
 PROGRAMS = (
     "ansible-doc", "ansible-galaxy", "ansible-playbook", "ansible-vault", "ausearch", "cd", "certbot", "cp", "git",
-    "journalctl", "make", "man", "mount", "mv", "omero", "omero-public", "omero-server-stand-in", "omero-web",
-    "pre-commit", "rm", "ssh-keygen", "systemctl", "systemd-analyze",
+    "journalctl", "make", "man", "mkdir", "mount", "mv", "omero", "omero-public", "omero-server-stand-in", "omero-web",
+    "pre-commit", "redis-cli", "rm", "runuser", "ssh-keygen", "systemctl", "systemd-analyze", "tar", "umask",
 )  # fmt: skip
 COMMAND = re.compile(rf"(?:(?:{'|'.join(PROGRAMS)}) |\.venv/bin/|tests/\w+\.py )\S.*")
 

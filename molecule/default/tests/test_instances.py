@@ -1,11 +1,10 @@
 """A second OMERO.web on the host, beside the first: to Ansible, these are two hosts with one address."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
-from conftest import INVENTORY, PROJECT, exhaustive, exhaustively, wait_until
+from conftest import INVENTORY, commands_in, exhaustive, exhaustively, wait_until
 
 NAME = "public.example.org"
 LOGO = "https://public.example.org/logo.png"
@@ -207,9 +206,7 @@ def test_two_that_are_to_be_made_at_once(complaint, host):
 
 def test_one_that_is_taken_away(change, host, ask, has_logo):
     """By the commands of docs/production.md."""
-    text = (PROJECT / "docs/production.md").read_text()
-    (block,) = re.findall(r"(?m)^    systemctl disable omero-web-public\b.*\n(?:    .*\n)+", text)
-    host.check_output("set -e\n" + block)
+    host.check_output(commands_in("docs/production.md", "systemctl disable omero-web-public"))
     assert host.check_output("systemctl list-units --all --plain --no-legend 'omero-web-public*'") == ""
     # A process of nginx that has not read of it yet still looks for the other one.
     wait_until(lambda: ask("/webclient/login/", Host=NAME).status == 200)

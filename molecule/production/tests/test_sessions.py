@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from urllib.parse import quote
 
 import pytest
-from conftest import USER, fault, wait_until
+from conftest import USER, commands_in, fault, wait_until
 
 REDIS = "omero-web-redis.service"
 SOCKET = "/run/omero-web-redis/redis.sock"
@@ -61,6 +61,16 @@ def test_sessions_outlive_a_restart(host, log_in, who_is, login, unit):
     session = log_in()
     host.check_output("systemctl restart %s", unit)
     wait_until(lambda: login().status == 200)
+    assert who_is(session) == USER
+
+
+def test_sessions_that_are_lost_come_back(host, log_in, who_is):
+    """By the commands of docs/backup.md."""
+    session = log_in()
+    host.check_output("cd /root; umask 077; " + commands_in("docs/backup.md", "redis-cli"))
+    host.check_output("redis-cli -s %s flushall", SOCKET)
+    assert who_is(session) is None
+    host.check_output("cd /root; " + commands_in("docs/backup.md", "systemctl stop omero-web-redis"))
     assert who_is(session) == USER
 
 
