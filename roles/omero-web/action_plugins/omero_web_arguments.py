@@ -88,6 +88,14 @@ KEYS = {"omero_web_headers": (re.compile(r"[A-Za-z][\w-]*"), "name of a header; 
 # What the names of units, commands and formats of logs of the instance without a name go on with.
 TAKEN = ("benchmark", "boot", "build", "change", "clearsessions", "json", "logs", "probe", "redis", "web")
 
+# What nginx sees to where users ask for much.
+LIMITS = (
+    "omero_web_download_kb_per_second",
+    "omero_web_downloads_per_user",
+    "omero_web_downloads_per_address",
+    "omero_web_stranger_requests_per_minute",
+)
+
 # What an argument spec cannot say.
 CONSTRAINTS = {
     **dict.fromkeys(("omero_web_http_port", "omero_web_https_port", "omero_web_servers[].port"), between(1, 65535)),
@@ -97,6 +105,7 @@ CONSTRAINTS = {
     "omero_web_download_timeout": at_least(1),
     **dict.fromkeys(("omero_web_max_requests", "omero_web_minimum_free_mb", "omero_web_generation"), at_least(0)),
     **dict.fromkeys(("omero_web_logins_per_minute", "omero_web_hsts_seconds", "omero_web_max_upload_mb"), at_least(0)),
+    **dict.fromkeys(LIMITS, at_least(0)),
     "omero_web_tls_certificate": like(
         r"self-signed|/\S+|-----BEGIN CERTIFICATE-----(?s:.)+|",
         "a path on the host, the text of a certificate (-----BEGIN CERTIFICATE-----), self-signed, or empty",
@@ -314,6 +323,14 @@ def problems_of_combinations(values):
             yield (
                 "omero_web_downloads is false, which nginx would see to, and omero_web_nginx is false; "
                 "refuse downloads in your own proxy, and leave omero_web_downloads true."
+            )
+        for name in LIMITS:
+            if int(values[name]):
+                yield f"{name} is {values[name]}, which nginx would see to, and omero_web_nginx is false; leave it out."
+        if not boolean(values["omero_web_crawlers"]):
+            yield (
+                "omero_web_crawlers is false, which nginx would tell them, and omero_web_nginx is false; let your own "
+                "proxy answer /robots.txt, and leave omero_web_crawlers true."
             )
         if values["omero_web_former"]:
             yield (
