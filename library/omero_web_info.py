@@ -40,6 +40,27 @@ options:
     type: list
     elements: path
     default: []
+  directories:
+    description: Paths of directories that should be there, or be led to by links.
+    type: list
+    elements: path
+    default: []
+  user:
+    description: Name of the service user, for RV(ids).
+    type: str
+    default: ""
+  group:
+    description: Name of the service group, for RV(ids).
+    type: str
+    default: ""
+  uid:
+    description: Number that the service user is to have, for RV(ids).
+    type: int
+    default: 0
+  gid:
+    description: Number that the service group is to have, for RV(ids).
+    type: int
+    default: 0
   patterns:
     description: Regular expressions, by the path of the file in which each is looked for (RV(matched)).
     type: dict
@@ -186,6 +207,18 @@ missing_files:
   type: list
   elements: str
   returned: always
+missing_directories:
+  description: Those of O(directories) that are not there.
+  type: list
+  elements: str
+  returned: always
+ids:
+  description:
+    - The numbers C(uid) of O(user) and C(gid) of O(group), and the names of the C(user) who has O(uid) and the C(group)
+      that has O(gid); null where there is none.
+  type: dict
+  returned: always
+  sample: {uid: 998, gid: 998, user: null, group: null}
 matched:
   description: Those files in O(patterns) that their regular expression matches in.
   type: list
@@ -374,6 +407,14 @@ def group_name(gid):
         return None
 
 
+def number(entry, name):
+    """Return the number of a user (pwd.getpwnam) or a group (grp.getgrnam), None if there is none of this name."""
+    try:
+        return entry(name)[2]
+    except KeyError:
+        return None
+
+
 def wheels(basedir):
     """Return the names of the wheels, and of what else a build has left, the newest first."""
     patterns = [os.path.join(basedir, "wheels", "*." + ending) for ending in ("whl", "zip", "tar")]
@@ -463,6 +504,13 @@ def look(module):
         wheels=wheels(basedir),
         paths=dict((path, what) for path, what in described.items() if what),
         missing_files=[path for path in params["files"] if not os.path.isfile(path)],
+        missing_directories=[path for path in params["directories"] if not os.path.isdir(path)],
+        ids={
+            "uid": number(pwd.getpwnam, params["user"]),
+            "gid": number(grp.getgrnam, params["group"]),
+            "user": user_name(params["uid"]),
+            "group": group_name(params["gid"]),
+        },
         matched=[path for path, pattern in sorted(params["patterns"].items()) if has_part(path, pattern)],
         configuration_is_wanted=is_configured(live, params["configuration"]),
         systemd=tools.systemd(),
@@ -485,6 +533,11 @@ def main():
             "pythons": {"type": "list", "elements": "str", "default": []},
             "paths": {"type": "list", "elements": "path", "default": []},
             "files": {"type": "list", "elements": "path", "default": []},
+            "directories": {"type": "list", "elements": "path", "default": []},
+            "user": {"type": "str", "default": ""},
+            "group": {"type": "str", "default": ""},
+            "uid": {"type": "int", "default": 0},
+            "gid": {"type": "int", "default": 0},
             "patterns": {"type": "dict", "default": {}},
             "units": {"type": "list", "elements": "str", "default": []},
             "booleans": {"type": "list", "elements": "str", "default": []},

@@ -57,6 +57,43 @@ def test_defaults_are_right(name):
     assert problems(name, SPEC[name]["default"]) == []
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/srv",
+        "/var",
+        "/var/tmp",
+        "/etc/x",
+        "/home/x",
+        "/tmp/x",
+        "/usr/local/x",
+        "/srv/../etc/x",
+        "/srv/x/..",
+        "/srv/a b",
+    ]
+    + ["/srv/x%i", "srv/x", "/srv/x/", "/run/user/0"],
+)
+def test_where_nobody_expects_the_service_to_write(path):
+    assert problems("omero_web_writable_paths", [path]) == [
+        f'omero_web_writable_paths[0] is "{path}"; it must be a directory such as /srv/omero-web-cache, of which none '
+        "is the operating system's, in a home or in /tmp."
+    ]
+
+
+def test_environment_has_no_secret_and_nothing_of_the_roles_own():
+    names = ("PATH", "LISTEN_FDS", "OMERODIR", "A-B", "1A")
+    assert problems("omero_web_environment", dict.fromkeys(names, "")) == [
+        f'omero_web_environment has the key "{name}", which is no name of a variable that is the site\'s; such a name '
+        "is FACILITY_MODE."
+        for name in names
+    ]
+    assert problems("omero_web_environment", {"API_PASSWORD": SECRET}) == [
+        "omero_web_environment has API_PASSWORD, which has the name of a secret; everybody on the host may read it "
+        "there, so give it in omero_web_secrets, which are never shown."
+    ]
+
+
 def test_constraints_are_on_variables_that_exist():
     elements = {f"{name}[]" for name, option in SPEC.items() if option["type"] == "list"}
     ends = {"list": "[].", "dict": "."}
@@ -76,6 +113,10 @@ def test_constraints_are_on_variables_that_exist():
         ("omero_web_packages", ["omero-figure==8.0.1"]),
         ("omero_web_benchmark_compare", [{}, {"worker_class": "gevent", "workers": "4"}, {"threads": 10}]),
         ("omero_web_benchmark_url", "http://[2001:db8::7]:8080"),
+        ("omero_web_environment", {"FACILITY_MODE": '100% \\ "x" $HOME', "_x": ""}),
+        ("omero_web_writable_paths", ["/srv/cache", "/var/lib/figure", "/data/..x/y"]),
+        ("omero_web_after", ["remote-fs.target", "srv-cache.mount", "dev-disk-by\\x2dlabel-x.device"]),
+        ("omero_web_os_packages", ["libstdc++6", "fonts-dejavu-core"]),
         ("omero_web_benchmark_concurrency", [1, "1000"]),
         ("omero_web_release", "5.4"),
         ("omero_web_release", "latest"),
@@ -111,6 +152,23 @@ def test_right_values(name, value):
             {"omero_web_redis": "yes", "omero_web_redis_url": "redis://localhost"},
             "omero_web_redis and omero_web_redis_url are both set; sessions are kept in one Redis, so leave out one of "
             "them.",
+        ),
+        *(
+            (
+                {"omero_web_writable_paths": [path]},
+                f"omero_web_writable_paths has {path}, and omero_web_basedir is /opt/omero/web, whose code is not "
+                "the service's to write; name a directory elsewhere.",
+            )
+            for path in ("/opt/omero", "/opt/omero/web", "/opt/omero/web/releases")
+        ),
+        (
+            {"omero_web_nginx": False, "omero_web_downloads_per_user": 2},
+            "omero_web_downloads_per_user is 2, which nginx would see to, and omero_web_nginx is false; leave it out.",
+        ),
+        (
+            {"omero_web_nginx": False, "omero_web_crawlers": False},
+            "omero_web_crawlers is false, which nginx would tell them, and omero_web_nginx is false; let your own "
+            "proxy answer /robots.txt, and leave omero_web_crawlers true.",
         ),
         (
             {"omero_web_redis": True, "omero_web_config": {"omero.web.caches": {}}},
@@ -258,6 +316,16 @@ def test_what_needs_the_public_user(name, values, is_there):
     "name, value, shown, expected",
     [
         ("omero_web_release", 5.30, "5.3", 'a version in quotes, such as "5.33.2", latest, or empty'),
+        *(
+            (
+                "omero_web_environment",
+                value,
+                "a dictionary",
+                'a dictionary of texts of one line, such as {FACILITY_MODE: "1"}',
+            )
+            for value in ({"A": 1}, {"A": "a\nExecStart=/bin/sh"}, {"A": None})
+        ),
+        ("omero_web_uid", -1, "-1", "a whole number from 0 to 2147483647"),
         ("omero_web_release", "newest", '"newest"', 'a version in quotes, such as "5.33.2", latest, or empty'),
         (
             "omero_web_download_url",

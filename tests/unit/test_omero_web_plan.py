@@ -166,6 +166,8 @@ class Host:
             "read_only": False,
             "misplaced": {},
             "missing_files": [],
+            "missing_directories": [],
+            "ids": {"uid": None, "gid": None, "user": None, "group": None},
             "service": {},
             "neighbours": [],
             "ansible_facts": {"nodename": "Web-1"},
@@ -308,6 +310,8 @@ def wanted(**differences):
         "files": [{"path": "/usr/local/bin/omero", "mode": "0755"}],
         "contents": {},
         "tls_files": {},
+        "writable_paths": [],
+        "ids": {"uid": 0, "gid": 0},
         "of_others": ["/etc/systemd/system/omero-web.service", "/etc/nginx/conf.d/omeroweb.conf"],
         "logs": [],
         "secret_keys": [],
@@ -846,6 +850,23 @@ def test_a_site_that_does_not_answer_is_a_problem_of_its_own():
             {"missing_files": ["/etc/ssl/a.pem"]},
             {"tls_files": {"omero_web_tls_certificate": "/etc/ssl/a.pem"}},
             "omero_web_tls_certificate is /etc/ssl/a.pem, which is not on web-1; put it there or name another file.",
+        ),
+        (
+            {"missing_directories": ["/srv/cache"]},
+            {"writable_paths": ["/srv/cache"]},
+            "omero_web_writable_paths has /srv/cache, which is no directory on web-1; make it first, for omero-web. "
+            "Nothing has changed.",
+        ),
+        (
+            {"ids": {"uid": None, "gid": None, "user": "ann", "group": None}},
+            {"ids": {"uid": 990, "gid": 990}},
+            "omero_web_uid is 990, and on web-1 that is the user ann; set another one. Nothing has changed.",
+        ),
+        (
+            {"ids": {"uid": 990, "gid": 998, "user": "omero-web", "group": None}},
+            {"ids": {"uid": 990, "gid": 990}},
+            "omero_web_gid is 990, and on web-1 the group omero-web has 998, and files by it; set that, or leave out "
+            "omero_web_gid. Nothing has changed.",
         ),
     ],
 )

@@ -140,6 +140,9 @@ def test_another_service_user(refused, play, host, ask, live):
     assert "changed=0" in output
     remedy = re.search(r"take away what is there \((.+?)\)\.", re.sub(r"\s+", " ", output))[1]
     host.check_output(remedy)
+    taken = "omero_web_uid is 1, and on minimal-bookworm that is the user daemon; set another one."
+    assert "changed=0" in refused(taken, omero_web_uid=1, **wanted)
+    assert not host.user("another").exists
     code, output = play(**wanted)
     assert code == 0, output
     assert ask()

@@ -83,10 +83,25 @@ def like(pattern, example):
 
 # What the keys of a dictionary are, where these are the site's to choose.
 PROPERTY = re.compile(r"[A-Za-z][\w-]*(\.[\w-]+)+"), "OMERO property; a property is dotted, as omero.web.debug"
-KEYS = {"omero_web_headers": (re.compile(r"[A-Za-z][\w-]*"), "name of a header; such a name is X-Frame-Options")}
+KEYS = {
+    "omero_web_headers": (re.compile(r"[A-Za-z][\w-]*"), "name of a header; such a name is X-Frame-Options"),
+    # Neither what the role sets itself, nor what systemd and gunicorn tell each other by.
+    "omero_web_environment": (
+        re.compile(
+            r"(?!(PATH|PYTHONPATH|TMPDIR|OMERODIR|OMERO_HOME|OMERO_TMPDIR|OMERO_WEB_GRACEFUL_TIMEOUT|PYTHONDONTWRITEBYTECODE"
+            r"|PROMETHEUS_MULTIPROC_DIR|DJANGO_SETTINGS_MODULE|NOTIFY_SOCKET|LISTEN_\w+)$)[A-Za-z_]\w*"
+        ),
+        "name of a variable that is the site's; such a name is FACILITY_MODE",
+    ),
+}
 
 # What the names of units, commands and formats of logs of the instance without a name go on with.
 TAKEN = ("benchmark", "boot", "build", "change", "clearsessions", "json", "logs", "probe", "redis", "web")
+
+# Where the service may be let write: neither where it would find nothing of it, nor where others do not expect it.
+WRITABLE = re.compile(
+    r"(?!/(bin|boot|dev|etc|home|lib\d*|proc|root|run|sbin|sys|tmp|usr)/)(?!/var(/\w+)?$)(?!.*/\.\.?(/|$))/[\w.+-]+(/[\w.+-]+)+"
+)
 
 # What nginx sees to where users ask for much.
 LIMITS = (
@@ -156,6 +171,20 @@ CONSTRAINTS = {
     ),
     "omero_web_benchmark_compare[].workers": at_least(0),
     "omero_web_benchmark_compare[].threads": at_least(1),
+    **dict.fromkeys(("omero_web_uid", "omero_web_gid"), between(0, 2**31 - 1)),
+    "omero_web_os_packages[]": like(r"[A-Za-z0-9][\w.+-]*", "the name of a package"),
+    "omero_web_environment": (
+        lambda texts: all(is_string(text) and text.isprintable() for text in texts.values()),
+        'a dictionary of texts of one line, such as {FACILITY_MODE: "1"}',
+    ),
+    "omero_web_writable_paths[]": (
+        lambda path: WRITABLE.fullmatch(path),
+        "a directory such as /srv/omero-web-cache, of which none is the operating system's, in a home or in /tmp",
+    ),
+    **dict.fromkeys(
+        ("omero_web_after[]", "omero_web_requires[]"),
+        like(r"[\w:.@\\-]+\.(service|socket|target|mount|path|timer|device|swap)", "a unit, such as remote-fs.target"),
+    ),
     "omero_web_lock_timeout": at_least(0),
     "omero_web_limit_nofile": at_least(64),
     "omero_web_keep_generations": between(1, 20),
@@ -263,7 +292,9 @@ def problems_of_keys(name, dictionary, option):
             which = f"number {place}" if option.get("no_log") else json.dumps(str(key))
             yield f"{name} has the key {which}, which is no {expected}."
         elif not option.get("no_log") and secrecy(key, value):
-            yield f"{name} has {key}, which {secrecy(key, value)}; give it in omero_web_secrets, which are never shown."
+            where = "everybody on the host may read it there, so " if name == "omero_web_environment" else ""
+            what = f"{name} has {key}, which {secrecy(key, value)}"
+            yield f"{what}; {where}give it in omero_web_secrets, which are never shown."
         elif name == "omero_web_config" and key in PROPERTIES and not PROPERTIES[key][0](value):
             yield f"{name} has {key}: {json.dumps(value)}; it must be {PROPERTIES[key][1]}."
 
@@ -290,6 +321,13 @@ def problems_of_combinations(values):
     missing = [key for key in ("address", "site") if not values["omero_web_former"].get(key)]
     if values["omero_web_former"] and missing:
         yield f"omero_web_former has no {missing[0]}; playbooks/adopt.yml writes all of it."
+    for path in values["omero_web_writable_paths"]:
+        basedir = values["omero_web_basedir"]
+        if f"{path}/".startswith(f"{basedir}/") or f"{basedir}/".startswith(f"{path}/"):
+            yield (
+                f"omero_web_writable_paths has {path}, and omero_web_basedir is {basedir}, whose code is not the "
+                "service's to write; name a directory elsewhere."
+            )
     yield from problems_of_trial(values)
     yield from problems_of_benchmark(values)
     yield from problems_of_wheels(values)

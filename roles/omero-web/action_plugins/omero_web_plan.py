@@ -411,6 +411,7 @@ def plan(look, wanted, release):
     refuse_the_port_of_the_former(look, wanted)
     refuse_where_another_answers(look, wanted)
     refuse_missing_files(look, wanted)
+    refuse_other_ids(look, wanted)
     live = back.generation(look, look["current"])
     is_built = release["is_built"]
     is_new = runs_deleted_files(look, wanted) or not (
@@ -519,6 +520,27 @@ def refuse_missing_files(look, wanted):
         if path in look["missing_files"]:
             where = f"which is not on {wanted['host']}; put it there or name another file"
             raise back.Refusal(f"{name} is {path}, {where}. Nothing has changed.")
+    for path in wanted["writable_paths"]:
+        if path in look["missing_directories"]:
+            raise back.Refusal(
+                f"omero_web_writable_paths has {path}, which is no directory on {wanted['host']}; make it first, for "
+                f"{wanted['service']['user']}. Nothing has changed."
+            )
+
+
+def refuse_other_ids(look, wanted):
+    """Refuse a number that somebody else has, and another one than the user or the group has: its files are there."""
+    for name, whose in (("uid", "user"), ("gid", "group")):
+        number, service = wanted["ids"][name], wanted["service"][whose]
+        has, holder = look["ids"][name], look["ids"][whose]
+        what = f"omero_web_{name} is {number}, and on {wanted['host']}"
+        if number and has not in (None, number):
+            raise back.Refusal(
+                f"{what} the {whose} {service} has {has}, and files by it; set that, or leave out omero_web_{name}. "
+                "Nothing has changed."
+            )
+        if number and holder not in (None, service):
+            raise back.Refusal(f"{what} that is the {whose} {holder}; set another one. Nothing has changed.")
 
 
 def says_of_host(host, live):
