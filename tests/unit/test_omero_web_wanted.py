@@ -511,6 +511,19 @@ def test_packages_of_the_operating_system():
 
 
 @pytest.mark.parametrize(
+    "variables, packages",
+    [
+        ({}, ["epel-release", "nginx"]),
+        ({"redis": True}, ["epel-release", "nginx", "redis"]),
+        ({"nginx": False, "redis": True}, ["epel-release", "redis"]),
+        ({"nginx": False}, []),
+    ],
+)
+def test_centos_7_has_nginx_and_redis_from_epel_alone(variables, packages):
+    assert whole(site(**variables), facts("CentOS", "7.9"))["packages"] == ["logrotate", "python3", *packages]
+
+
+@pytest.mark.parametrize(
     "system, variables, expected",
     [
         (("CentOS", "7.9"), {}, True),

@@ -681,6 +681,7 @@ def wanted_of(site, constants, known):
     """Return what a host is to have and to run, but for `contents` and `parts`, which templates make."""
     variables = site["variables"]
     has_nginx, name = site["has_nginx"], constants["_omero_web_name"]
+    has_redis = boolean(variables["omero_web_redis"])
     system, shipping, release = known["system"], known["shipping"], known["release"]
     is_archived = boolean(variables["omero_web_archived_repositories"]) and system["is_archived"]
     others = constants["_omero_web_nginx_sites_of_others"] if has_nginx else []
@@ -694,10 +695,11 @@ def wanted_of(site, constants, known):
         "packages": [
             *system["packages"],
             *shipping["packages"],
+            *([system["repository_package"]] if system["repository_package"] and (has_nginx or has_redis) else []),
             *(system["nginx_packages"] if has_nginx else []),
             *shipping["brotli"],
             *(["openssl"] if site["tls"]["is_on_trial"] else []),
-            *([system["redis"]["package"]] if boolean(variables["omero_web_redis"]) else []),
+            *([system["redis"]["package"]] if has_redis else []),
             *variables["omero_web_os_packages"],
         ],
         "gone_repositories": constants["_omero_web_archives"]["files"] if is_archived else [],
