@@ -323,6 +323,21 @@ def test_pip_says_why(action, log, says):
     assert action.says_of_pip(log) == says
 
 
+def test_a_compiler_says_why(action):
+    log = """  src/mcpp/main.c:305:5: error: too many arguments to function 'mb_init'
+        305 |     mb_init(1);
+      src/mcpp/system.c:12: fatal error: mcpp.h: No such file or directory
+      src/mcpp/main.c:305:5: error: too many arguments to function 'mb_init'
+      error: command '/usr/bin/gcc' failed with exit code 1
+    IcePy: 36 of 38 parts are compiled
+    ERROR: Failed to build one or more wheels"""
+    assert action.says_of_compiler(log, "the end") == (
+        "The compiler says:\nsrc/mcpp/main.c:305:5: error: too many arguments to function 'mb_init'\n"
+        "src/mcpp/system.c:12: fatal error: mcpp.h: No such file or directory"
+    )
+    assert action.says_of_compiler("ERROR: no such file", "the end") == "The end of its log:\nthe end"
+
+
 def test_who_waits_is_told_how_far_it_is(action):
     sentence = "web1: installs packages, 30 s so far (Collecting x)"
     assert action.progress("web1", 30.4, "packages", "Collecting x") == sentence

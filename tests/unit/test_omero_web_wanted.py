@@ -331,6 +331,7 @@ def test_what_a_look_asks():
     "system, expected",
     [
         (("Debian", "10.2"), False), (("Debian", "11.9"), True), (("Debian", "14"), True),
+        (("Debian", "forky/sid"), True),
         (("Ubuntu", "20.04"), False), (("Ubuntu", "22.04"), True), (("Ubuntu", "24.04"), True),
         (("CentOS", "6.10"), False), (("CentOS", "7.9"), True), (("CentOS", "8.5"), True), (("CentOS", "10"), False),
         (("RedHat", "7.9"), False), (("RedHat", "9.4"), True), (("Rocky", "8.10"), True), (("Rocky", "10.0"), False),

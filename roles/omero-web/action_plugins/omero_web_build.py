@@ -24,12 +24,21 @@ STEPS = {
     "complete": "completes the release",
 }
 ERROR = re.compile(r"(?m)(?:ERROR|error): .*$")
+# What a compiler objects to, which pip indents.
+OBJECTION = re.compile(r"(?m)^\s*(\S+:\d+(?::\d+)?: (?:fatal )?error: .*)$")
+OBJECTIONS = 3
 
 
 def says_of_pip(log):
     """Return what pip says of a failure, of all that it says; empty if it says nothing of one."""
     found = NO_CONNECTION.search(log)
     return f"No connection to the package index: {found[0]}." if found else " ".join(dict.fromkeys(ERROR.findall(log)))
+
+
+def says_of_compiler(log, tail):
+    """Return what a compiler objects to; where it does not, the end of the log."""
+    found = [*dict.fromkeys(OBJECTION.findall(log))][:OBJECTIONS]
+    return "The compiler says:\n" + "\n".join(found) if found else f"The end of its log:\n{tail}"
 
 
 def worded(step, release, host, packages, apps, log, tail):
@@ -75,8 +84,9 @@ class ActionModule(wanted.RoleAction):
 
     def _message(self, sentence, step, log):
         tail = self.evaluated("_omero_web_log_tail", _omero_web_log=log)
+        log = self.evaluated("_omero_web_masked_text", _omero_web_log=log)
         if not step:
-            return f"{sentence}. The end of its log:\n{tail}"
+            return f"{sentence}. {says_of_compiler(log, tail)}"
         release = self.variables["__omero_web_plan"]["release"]
         return worded(
             step,
@@ -84,6 +94,6 @@ class ActionModule(wanted.RoleAction):
             self.hostname,
             release["definition"]["packages"],
             self.checked["append"].get("omero.web.apps", []),
-            self.evaluated("_omero_web_masked_text", _omero_web_log=log),
+            log,
             tail,
         )

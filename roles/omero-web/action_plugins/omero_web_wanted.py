@@ -444,7 +444,9 @@ def problem_of_platform(constants, facts, host):
     """Return why the role does not run on a host, in one sentence; empty if it does."""
     name, version, major = (facts[f"distribution{ending}"] for ending in ("", "_version", "_major_version"))
     oldest, newest = constants["_omero_web_supported"].get(name, (None, None))
-    is_supported = (
+    # What Debian releases next has names in place of a version until then.
+    is_next = name == "Debian" and version.endswith("/sid")
+    is_supported = is_next or (
         oldest is not None
         and version_key(version if "." in oldest else major) >= version_key(oldest)
         and (not newest or version_key(major) <= version_key(newest))
