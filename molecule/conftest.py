@@ -148,6 +148,25 @@ def main_pid(host, live):
 
 
 @pytest.fixture(scope="module")
+def linux(host):
+    """What documents say of the Enterprise Linux that the host has the shape of."""
+    version = host.system_info.release.split(".")[0]
+    return yaml.safe_load((PROJECT / f"tests/enterprise-linux-{version}.yml").read_text())
+
+
+@pytest.fixture(scope="module")
+def rpms(host):
+    """Tell the installed rpms with their versions and the repositories that they came from, now."""
+
+    def rpms():
+        form = "%{name}|%{evr}|%{from_repo}"
+        lines = host.check_output(f"dnf --quiet repoquery --installed --queryformat '{form}'").splitlines()
+        return {name: (version, repository) for name, version, repository in (line.split("|") for line in lines)}
+
+    return rpms
+
+
+@pytest.fixture(scope="module")
 def properties(host):
     """What `omero config get` shows."""
     return dict(line.split("=", 1) for line in host.check_output("omero config get").splitlines())

@@ -118,10 +118,10 @@ def scenarios(place=SCENARIOS):
 
 def shape_of(scenario):
     """Return which system the hosts of a scenario present, if they present another one than they are."""
-    release = SCENARIOS / scenario / "root/etc/os-release"
-    if not release.is_file():
+    releases = [*(SCENARIOS / scenario).rglob("os-release")]
+    if not releases:
         return ""
-    told = dict(re.findall(r'(?m)^(\w+)="?([^"\n]*)"?$', release.read_text()))
+    told = dict(re.findall(r'(?m)^(\w+)="?([^"\n]*)"?$', releases[0].read_text()))
     return f"{DISTRIBUTIONS[told['ID']]} {told['VERSION_ID'].split('.')[0]}"
 
 

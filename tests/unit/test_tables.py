@@ -48,10 +48,10 @@ def scenario(tmp_path, monkeypatch):
 
     def make(name, platforms, release=""):
         directory = tmp_path / name
-        (directory / "root/etc").mkdir(parents=True)
+        (directory / "payload/release/usr/lib").mkdir(parents=True)
         (directory / "molecule.yml").write_text(f"---\n# One.\nplatforms: {json.dumps(platforms)}\n")
         if release:
-            (directory / "root/etc/os-release").write_text(release)
+            (directory / "payload/release/usr/lib/os-release").write_text(release)
 
     # It has the value from when it was defined.
     found = tables["scenarios"]

@@ -1,21 +1,7 @@
 """What is particular to Enterprise Linux 9: what its own dnf installs, from where, and what it refuses."""
 
 import pytest
-import yaml
-from conftest import PROJECT
 
-LINUX = yaml.safe_load((PROJECT / "tests/enterprise-linux.yml").read_text())
-# What the site takes, and what comes with it.
-INSTALLED = ["logrotate", "nginx", "nginx-core", "nginx-filesystem", "python3.11", "redis"]
-# What IcePy is compiled with, on the first host of a platform.
-COMPILER = ["gcc-c++", "openssl-devel", "bzip2-devel", "python3.11-devel"]
-PROGRAM = r"""
-#include <Python.h>
-#include <bzlib.h>
-#include <iostream>
-#include <openssl/ssl.h>
-int main() { std::cout << PY_VERSION << BZ2_bzlibVersion() << OPENSSL_VERSION_TEXT; }
-"""
 REPOSITORIES = "/etc/yum.repos.d/rocky.repo"
 # What the troubles are about: packages that are taken for not installed, while all that they brought stays.
 FORGOTTEN = ["logrotate", "nginx"]
@@ -54,18 +40,6 @@ TROUBLES = {
 
 
 @pytest.fixture(scope="module")
-def packages(host):
-    """Tell the installed packages with their versions and the repositories that they came from, now."""
-
-    def packages():
-        form = "%{name}|%{evr}|%{from_repo}"
-        lines = host.check_output(f"dnf --quiet repoquery --installed --queryformat '{form}'").splitlines()
-        return {name: (version, repository) for name, version, repository in (line.split("|") for line in lines)}
-
-    return packages
-
-
-@pytest.fixture(scope="module")
 def forgotten(host, play):
     """A host that lacks packages, from which nothing else is gone; in the end, it gets them."""
     host.check_output(f"rpm --erase --justdb --nodeps {' '.join(FORGOTTEN)}")
@@ -87,31 +61,11 @@ def mended(host):
     host.check_output(f"cd / && rm --recursive {state} && tar --extract --file=/root/dnf.tar && dnf --quiet clean all")
 
 
-def test_packages_are_from_the_repositories_that_have_them(packages):
-    known = {name: LINUX["packages"][name] for name in INSTALLED}
-    expected = {name: (package["version"], package["repository"]) for name, package in known.items()}
-    assert {name: what for name, what in packages().items() if name in expected} == expected
-
-
-def test_repositories_are_as_they_were(host):
-    enabled = [name for name, repository in LINUX["repositories"].items() if repository["enabled"]]
+def test_repositories_are_as_they_were(host, linux):
+    enabled = [name for name, repository in linux["repositories"].items() if repository["enabled"]]
     lines = host.check_output("dnf --quiet repolist --enabled").splitlines()
     assert sorted(line.split()[0] for line in lines[1:]) == sorted(enabled)
     assert host.check_output("rpm --verify rocky-repos") == ""
-
-
-def test_every_package_was_signed(host):
-    form = "%{NAME} %{RSAHEADER:pgpsig}\\n"
-    lines = host.check_output(f"rpm --query --queryformat '{form}' {' '.join(INSTALLED)}").splitlines()
-    assert len(lines) == len(INSTALLED)
-    assert [line for line in lines if "RSA/SHA" not in line] == []
-    assert host.run("rpm --query gpg-pubkey").succeeded
-
-
-def test_of_the_packages_files_one_is_changed(host):
-    """nginx.conf, but for what the role has of its own in the directories of others."""
-    said = host.run(f"rpm --verify {' '.join(INSTALLED)}").stdout.splitlines()
-    assert [line.split()[-1] for line in said if not line.split()[-1].startswith("/var/")] == ["/etc/nginx/nginx.conf"]
 
 
 def test_service_runs_with_the_python_and_the_redis_of_the_packages(host, basedir):
@@ -120,13 +74,6 @@ def test_service_runs_with_the_python_and_the_redis_of_the_packages(host, basedi
     assert host.file(f"{basedir}/current/release/venv/bin/python").linked_to.startswith("/usr/bin/python3.11")
     assert host.service("omero-web-redis").is_running
     assert not host.service("redis").is_running
-
-
-def test_icepy_could_be_compiled(host):
-    host.check_output(f"dnf --quiet --assumeyes install {' '.join(COMPILER)}")
-    flags = "-I/usr/include/python3.11 -lbz2 -lssl -lcrypto"
-    host.check_output(f"cd /root && g++ -x c++ - -o program {flags} << 'EOF'{PROGRAM}EOF")
-    assert host.check_output("/root/program").startswith("3.11.")
 
 
 @pytest.mark.usefixtures("mended")
@@ -146,12 +93,12 @@ def test_a_redis_that_cannot_be_installed_is_masked_no_more(host, refused, play)
 
 @pytest.mark.usefixtures("forgotten", "mended")
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_trouble_ends_in_one_sentence_and_nothing_changes(host, refused, packages, live, login, trouble):
+def test_trouble_ends_in_one_sentence_and_nothing_changes(host, refused, rpms, live, login, trouble):
     command, sentence = TROUBLES[trouble]
-    before = packages(), live()
+    before = rpms(), live()
     host.check_output(command)
     # As YAML writes what has a colon in it.
     output = refused((REFUSED + sentence).replace("'", "''"))
     assert "changed=0" in output
-    assert (packages(), live()) == before
+    assert (rpms(), live()) == before
     assert login().status == 200
