@@ -37,10 +37,14 @@ PATIENCE_MS = 60_000
 
 @contextmanager
 def browser_of(site):
-    """A browser that reaches the site and nobody else: the same on every machine, online or not."""
+    """A browser that reaches the site and nobody else: the same on every machine, online or not.
+
+    All names below example.org are its host's, for pages that are none of the site.
+    """
     address = urlsplit(site)
+    rules = f"MAP *.example.org {address.hostname}, MAP * ~NOTFOUND, EXCLUDE {address.hostname}"
     # Without its sandbox, for the tests run as root.
-    arguments = ["--no-sandbox", f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {address.hostname}"]
+    arguments = ["--no-sandbox", f"--host-resolver-rules={rules}"]
     if address.scheme == "https":
         # Trusted: with a certificate whose errors are ignored, nothing would be kept in the cache.
         arguments.append(f"--ignore-certificate-errors-spki-list={key_of(address.hostname, address.port or 443)}")
@@ -71,20 +75,24 @@ class Visitor:
         self.context.set_default_timeout(PATIENCE_MS)
         self.complaints = []
 
-    def open(self, path):
-        """Open a page in a new tab, and wait until it is complete."""
+    def open(self, path, at=None):
+        """Open a page, of the site or another one, in a new tab, and wait until it is complete."""
         page = self.context.new_page()
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("requestfailed", lambda request: self._check(request.url, request.failure))
         page.on("response", lambda response: response.ok or self._check(response.url, response.status))
         self._watch_wire(page)
-        page.goto(self.home + path)
+        page.goto((at or self.home) + path)
         return page
 
-    def log_in(self, name, password):
+    def embedded(self, portal, path):
+        """Open a page of another site, which shows one of OMERO.web; the frame in it."""
+        return self.open(f"/?{self.home}{path}", at=portal).frames[1]
+
+    def log_in(self, name, password, page=None):
         """By the form; the page to which that leads."""
-        page = self.open(LOGIN)
+        page = page or self.open(LOGIN)
         page.fill("#id_username", name)
         page.fill("#id_password", password)
         with page.expect_navigation():

@@ -291,6 +291,78 @@ def test_values_that_do_not_go_together(values, sentence):
     assert list(arguments.problems_of_combinations({**defaults, **values})) == [sentence]
 
 
+@pytest.mark.parametrize(
+    "origin",
+    ["http://portal.example.org", "portal.example.org", "https://portal.example.org/", "https://*", "https://*.org",
+     "https://a.org; script-src *", "*", "https://a.org b.org", "https://[::1]", ""],
+)  # fmt: skip
+def test_what_is_no_origin(origin):
+    good = ["https://portal.example.org", "https://a:8443", "https://*.example.org", "https://192.0.2.1"]
+    assert problems("omero_web_embedded_in", [*good, origin]) == [
+        f'omero_web_embedded_in[4] is "{origin}"; it must be an origin with TLS and no path, such as '
+        "https://portal.example.org, or https://*.example.org for all below it."
+    ]
+
+
+NO_TLS = (
+    "omero_web_embedded_in is given, and the site has no TLS, without which a browser keeps no cookie in a frame; set "
+    "omero_web_tls_certificate or, where a proxy before the host has the TLS, omero.web.session_cookie_secure and "
+    "omero.web.csrf_cookie_secure in omero_web_config."
+)
+SECURE = {"omero.web.session_cookie_secure": "true", "omero.web.csrf_cookie_secure": True}
+
+
+@pytest.mark.parametrize(
+    "values, has_tls_before, sentences",
+    [
+        ({}, False, [NO_TLS]),
+        ({}, True, []),
+        ({"omero_web_tls_certificate": "self-signed"}, False, []),
+        ({"omero_web_config": SECURE}, False, []),
+        ({"omero_web_config": {**SECURE, "omero.web.csrf_cookie_secure": "no"}}, False, [NO_TLS]),
+        ({"omero_web_release": "latest"}, True, []),
+        ({"omero_web_release": "5.21.0"}, True, []),
+        (
+            {"omero_web_release": "5.9.2"},
+            True,
+            [
+                "omero_web_release is 5.9.2, with which nobody could log in in a frame; omero_web_embedded_in takes "
+                "OMERO.web 5.21.0 or newer."
+            ],
+        ),
+        (
+            {"omero_web_nginx": False},
+            True,
+            ["omero_web_embedded_in is for nginx, and omero_web_nginx is false; see to it in your own proxy."],
+        ),
+        (
+            {"omero_web_config": {"omero.web.x_frame_options": "DENY"}},
+            True,
+            ["omero_web_config has omero.web.x_frame_options"],
+        ),
+        (
+            {"omero_web_headers": {"X-frame-options": "DENY", "Content-Security-Policy": "img-src 'self'"}},
+            True,
+            ["omero_web_headers has X-frame-options"],
+        ),
+        (
+            {"omero_web_headers": {"content-security-policy": "img-src 'self'; Frame-Ancestors 'none'"}},
+            True,
+            ["omero_web_headers has content-security-policy with frame-ancestors"],
+        ),
+    ],
+)  # fmt: skip
+def test_what_keeps_a_site_out_of_frames(values, has_tls_before, sentences):
+    defaults = {name: option["default"] for name, option in SPEC.items()}
+    cluster = {"host": "web-1", "roles": ["omero_web"], "peers": 1, "balancers": [], "no_addresses": [],
+               "has_tls": has_tls_before, "redis": ""}  # fmt: skip
+    assert list(arguments.problems_of_cluster({**defaults, **values}, cluster)) == []
+    given = {**defaults, "omero_web_embedded_in": ["https://portal.example.org"], **values}
+    found = list(arguments.problems_of_cluster(given, cluster))
+    end = ", which follows from omero_web_embedded_in; leave out one of them."
+    assert [problem.removesuffix(end) for problem in found] == sentences
+
+
 @pytest.mark.parametrize("name", ["omero_web_trial", "omero_web_image_cache"])
 @pytest.mark.parametrize(
     "values, is_there",

@@ -36,6 +36,7 @@ SITE = {
     "omero_web_prefix": "/omero",
     "omero_web_access_log": "json",
     "omero_web_image_cache": True,
+    "omero_web_embedded_in": ["https://portal.example.org"],
     "omero_web_config": {"omero.web.application_server.port": 4090},
 }
 SITES = {

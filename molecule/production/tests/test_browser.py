@@ -2,12 +2,14 @@
 
 import re
 
-from browser import spend_a_day
+from browser import Visitor, node, spend_a_day
 from clients import LOGIN
 from conftest import INVENTORY, NAME, on_a_busy_machine, wait_until
 
 pytestmark = on_a_busy_machine
 SCREENSHOTS = INVENTORY.with_name("screenshots")
+# Pages of other sites, of which the first may show OMERO.web.
+PORTAL, OTHER = "https://portal.example.org:8443", "https://other.example.org:8443"
 # OMERO.web's own words where no OMERO.server answers.
 NO_SERVER = "Server is not responding, please contact administrator."
 
@@ -44,6 +46,43 @@ def test_a_page_that_is_seen_again_takes_little(visitor, version):
 
 def test_a_day_of_a_user(visitor, passwords, world):
     spend_a_day(visitor, NAME, passwords[NAME], world, show)
+
+
+def test_user_of_a_portal(visitor, passwords, world):
+    frame = visitor.embedded(PORTAL, LOGIN)
+    visitor.log_in(NAME, passwords[NAME], frame)
+    project = world.projects[1]
+    node(frame, project.name).locator("> .jstree-ocl").click()
+    node(frame, world.children(project)[0].name).wait_for()
+    show(frame.page, "portal")
+    cookies = {cookie["name"]: cookie for cookie in visitor.context.cookies()}
+    assert {cookie["sameSite"] for cookie in cookies.values()} == {"None"}
+    assert {cookie["partitionKey"] for cookie in cookies.values()} == {"https://example.org"}
+    # The page of the portal has the focus.
+    assert [complaint for complaint in visitor.complaints if "autofocus" not in complaint] == []
+    assert visitor.open("/webclient/").url.startswith(visitor.home + LOGIN), "elsewhere, it is another visit"
+    frame.click("#show_user_dropdown")
+    with frame.expect_navigation():
+        frame.click("text=Logout")
+    assert frame.url.startswith(visitor.home + LOGIN)
+
+
+def test_portal_below_the_domain_of_omero_web_is_no_other_visit(browser, variables, passwords):
+    visitor = Visitor(browser, "https://omero-web.example.org", variables["omero_web_prefix"])
+    visitor.log_in(NAME, passwords[NAME])
+    frame = visitor.embedded(PORTAL, "/webclient/")
+    assert frame.url == f"{visitor.home}/webclient/"
+    visitor.close()
+
+
+def test_other_sites_may_not_show_omero_web(visitor, passwords):
+    visitor.log_in(NAME, passwords[NAME])
+    # By that, a browser knows within which site they are to be sent.
+    assert {cookie.get("partitionKey") for cookie in visitor.context.cookies()} == {visitor.site}
+    frame = visitor.embedded(OTHER, LOGIN)
+    show(frame.page, "not-a-portal")
+    assert frame.url == "chrome-error://chromewebdata/", "what the browser shows in place of it"
+    assert visitor.complaints == [f"{visitor.home}{LOGIN}: net::ERR_BLOCKED_BY_RESPONSE"]
 
 
 def test_login_without_an_omero_server(visitor, site, stopped_server):

@@ -54,10 +54,10 @@ def test_the_prefix_is_found(ask, path):
     assert (answer.status, answer.headers["Location"]) == (302, "/omero/")
 
 
-def test_cookies_are_for_tls_alone(ask):
-    cookies = ask(LOGIN).headers.get_all("Set-Cookie")
+def test_cookies_are_for_tls_alone_and_for_each_portal_others(ask):
+    cookies = [set(cookie.split("; ")) for cookie in ask(LOGIN).headers.get_all("Set-Cookie")]
     assert cookies
-    assert all("Secure" in cookie.split("; ") for cookie in cookies)
+    assert [cookie for cookie in cookies if not cookie > {"Secure", "SameSite=None", "Partitioned"}] == []
 
 
 @pytest.mark.parametrize("path", [LOGIN, "/static/webgateway/css/ome.login.css", "/metrics", "/omero/nothing"])

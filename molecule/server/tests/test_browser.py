@@ -1,7 +1,7 @@
 """A day of a user, in a real browser: at the root, and below a prefix behind a proxy that has the TLS."""
 
 import pytest
-from browser import Visitor, spend_a_day
+from browser import PLANE_IS_SHOWN, Visitor, spend_a_day
 from conftest import INVENTORY, NAME, on_a_busy_machine
 
 pytestmark = on_a_busy_machine
@@ -9,6 +9,7 @@ SCREENSHOTS = INVENTORY.with_name("screenshots")
 PASSWORD = "Error: Connection not available, please check your user name and password."
 NO_SERVER = "Server is not responding, please contact administrator."
 PREFIX = "/omero"
+PORTAL = "https://portal.example.org"
 COOKIES = ("omero.web.session_cookie_secure", "omero.web.csrf_cookie_secure")
 
 
@@ -24,8 +25,13 @@ def site(prefix, site, stand_in, play, variables):
         yield site
         return
     proxy = stand_in.ansible.get_variables()["ansible_host"]
-    config = {**variables["omero_web_config"], **dict.fromkeys(COOKIES, True)}
-    code, output = play(omero_web_prefix=prefix, omero_web_trusted_proxies=[proxy], omero_web_config=config)
+    config = {
+        **variables["omero_web_config"],
+        **dict.fromkeys(COOKIES, True),
+        "omero.web.public.url_filter": f"^{prefix}/(webgateway|iviewer)/(?!archived_files)",
+    }
+    own = {"omero_web_trusted_proxies": [proxy], "omero_web_embedded_in": [PORTAL]}
+    code, output = play(omero_web_prefix=prefix, omero_web_config=config, **own)
     assert code == 0, output
     yield f"https://{proxy}"
     code, output = play()
@@ -57,6 +63,16 @@ def test_iviewer(visitor, passwords, world, show):
     show(page, "iviewer")
     assert [name for name in (channel.name for channel in image.channels) if name not in page.content()] == []
     assert visitor.complaints == []
+
+
+@pytest.mark.parametrize("prefix", [PREFIX], indirect=True)
+def test_portal_shows_an_image_to_everybody(visitor, world, show):
+    image = next(image for image in world.images.values() if world.groups[image.group].name == "Publications")
+    frame = visitor.embedded(PORTAL, f"/iviewer/?images={image.id}")
+    visitor.wait_until(frame, PLANE_IS_SHOWN, [image.size_x, image.size_y], again=frame.page.reload)
+    show(frame.page, "portal")
+    assert visitor.complaints == []
+    assert [cookie["name"] for cookie in visitor.context.cookies() if "partitionKey" not in cookie] == []
 
 
 def test_cookies_are_for_tls_where_the_proxy_has_it(visitor, passwords):

@@ -141,6 +141,10 @@ CONSTRAINTS = {
     ),
     "omero_web_virtual_interface": like(r"[\w.-]{0,15}", "the name of a network interface, such as eth0, or empty"),
     "omero_web_serial": (is_serial, 'a number, a percentage such as "25%", or a list of them'),
+    "omero_web_embedded_in[]": like(
+        r"https://(\*\.(?=[\w-]+\.))?[\w-]+(\.[\w-]+)*(:\d+)?",
+        "an origin with TLS and no path, such as https://portal.example.org, or https://*.example.org for all below it",
+    ),
     "omero_web_health_path": like(r"(/[\w.~-]+)+|", "a path such as /healthz, or empty"),
     "omero_web_private_paths[]": like(r"(/[\w.~-]+)+", "a path such as /metrics"),
     **dict.fromkeys(
@@ -235,6 +239,10 @@ CONSTRAINTS = {
     ),
 }
 
+
+# What else says whether a page of another site may show OMERO.web, and its first release that lets cookies go there.
+FRAMES = ("x_frame_options", "session_cookie_samesite", "csrf_cookie_samesite")
+FRAMES_SINCE = "5.21.0"
 
 # The properties of OMERO.web that the role itself makes something of.
 PROPERTIES = {
@@ -404,6 +412,8 @@ def problems_of_cluster(values, cluster):
             "omero_web_redis_password is empty, and the group omero_web_redis has a host; give the password of its "
             "Redis to all hosts, from a file that ansible-vault has encrypted."
         )
+    if "omero_web" in roles and values["omero_web_embedded_in"]:
+        yield from problems_of_embedding(values, cluster["has_tls"])
     if "omero_web" not in roles or not (boolean(values["omero_web_balanced"]) or has_balancer):
         return
     for name in filter(cluster["no_addresses"].__contains__, cluster["balancers"]):
@@ -507,6 +517,37 @@ def problems_of_image_cache(values):
         yield (
             f"omero_web_image_cache is true and omero.web.session_cookie_name is {json.dumps(cookie)}, which nginx has "
             "no variable for; give the cookie a name of letters, digits and underscores."
+        )
+
+
+def problems_of_embedding(values, has_tls_before):
+    """Sentences on why a browser would not show the site within a page of another one, or nobody could log in there."""
+    settings, headers, release = settings_of(values), values["omero_web_headers"], values["omero_web_release"]
+    others = {"omero_web_config": [key for key in (f"omero.web.{name}" for name in FRAMES) if key in settings]}
+    others["omero_web_headers"] = [
+        name
+        for name, value in headers.items()
+        if name.lower() == "x-frame-options"
+        or (name.lower() == "content-security-policy" and "frame-ancestors" in str(value).lower())
+    ]
+    for variable, names in others.items():
+        for name in names:
+            says = " with frame-ancestors" if name.lower() == "content-security-policy" else ""
+            yield f"{variable} has {name}{says}, which follows from omero_web_embedded_in; leave out one of them."
+    if not boolean(values["omero_web_nginx"]):
+        yield "omero_web_embedded_in is for nginx, and omero_web_nginx is false; see to it in your own proxy."
+    secure = [settings.get(f"omero.web.{cookie}_cookie_secure", False) for cookie in ("session", "csrf")]
+    has_secure_cookies = all(boolean(one, strict=False) for one in secure)
+    if not (values["omero_web_tls_certificate"] or has_tls_before or has_secure_cookies):
+        yield (
+            "omero_web_embedded_in is given, and the site has no TLS, without which a browser keeps no cookie in a "
+            "frame; set omero_web_tls_certificate or, where a proxy before the host has the TLS, "
+            "omero.web.session_cookie_secure and omero.web.csrf_cookie_secure in omero_web_config."
+        )
+    if release[:1].isdigit() and wanted.version_key(release) < wanted.version_key(FRAMES_SINCE):
+        yield (
+            f"omero_web_release is {release}, with which nobody could log in in a frame; omero_web_embedded_in takes "
+            f"OMERO.web {FRAMES_SINCE} or newer."
         )
 
 

@@ -207,6 +207,7 @@ def convenience_settings(variables, has_tls, redis, cores):
     # A worker with threads would take in requests that wait for one of its own, while other workers have one to spare.
     has_threads = variables["omero_web_worker_class"] == "sync" and int(variables["omero_web_threads"]) > 1
     clients = variables["omero_web_threads" if has_threads else "omero_web_worker_connections"]
+    same_site = [f"omero.web.{cookie}_cookie_samesite" for cookie in ("session", "csrf")]
     return {
         "omero.web.wsgi_worker_class": variables["omero_web_worker_class"],
         # As text: the digests of configurations have it so.
@@ -219,6 +220,7 @@ def convenience_settings(variables, has_tls, redis, cores):
         **({"omero.web.prefix": variables["omero_web_prefix"]} if variables["omero_web_prefix"] else {}),
         **({"omero.web.server_list": servers} if servers else {}),
         **({"omero.web.session_cookie_secure": True, "omero.web.csrf_cookie_secure": True} if has_tls else {}),
+        **(dict.fromkeys(same_site, "None") if variables["omero_web_embedded_in"] else {}),
         **redis["settings"],
     }
 
