@@ -1,4 +1,4 @@
-"""The server itself: Ice, with one way in by tcp and one by ssl."""
+"""The server itself: Ice, with a way in by tcp and one by ssl, each as it is and by WebSockets."""
 
 import logging
 from pathlib import Path
@@ -74,7 +74,7 @@ class Server:
 
     def endpoints(self):
         """The name of each way in, with its endpoint."""
-        ports = {"tcp": self.settings.tcp_port, "ssl": self.settings.ssl_port}
+        ports = {name: getattr(self.settings, f"{name}_port") for name in ("tcp", "ssl", "ws", "wss")}
         return {name: f"{name} -h {self.settings.host} -p {port}" for name, port in ports.items() if port}
 
     def start(self):
@@ -87,7 +87,7 @@ class Server:
             "Ice.MessageSizeMax": "250000",
             "Ice.Warn.Connections": "0",
             "Ice.ACM.Server.Heartbeat": "0",
-            **(certificates.make(self.settings.directory) if self.settings.ssl_port else {}),
+            **(certificates.make(self.settings.directory) if self.settings.ssl_port or self.settings.wss_port else {}),
         }.items():
             properties.setProperty(name, value)
         data = Ice.InitializationData()

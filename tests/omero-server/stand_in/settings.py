@@ -22,6 +22,9 @@ class Settings:
     # 0 is: not at all.
     tcp_port: int = 4063
     ssl_port: int = 4064
+    # By WebSockets.
+    ws_port: int = 4065
+    wss_port: int = 4066
     # Where the certificate is made and the switches are read.
     directory: str = DIRECTORY
     # Seconds after which a session that nobody uses ends.
