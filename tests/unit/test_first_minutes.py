@@ -1,7 +1,10 @@
-"""What a beginner gets wrong in an inventory is told in one sentence each, before anything is asked of a host."""
+"""What a beginner lacks or gets wrong is told in one sentence each, before anything is asked of a host."""
 
+import json
+import os
 import re
 import subprocess
+import zipfile
 from pathlib import Path
 from textwrap import dedent
 
@@ -94,3 +97,60 @@ def test_a_file_that_nobody_can_decrypt(says, encrypted):
     """Ansible says so itself, before any task."""
     output = says(encrypted(f"omero_web_secrets: {{omero.web.public.password: {SECRET}}}"))
     assert "Attempting to decrypt but no vault secrets found" in output
+
+
+# --- before there is an inventory -------------------------------------------------------------------------------------
+
+
+def packages_of_controller():
+    script = (ROOT / "tests/install-tools.sh").read_text()
+    return re.search(r'(?s)\n    controller\).*?packages="\$packages ([^"]+)"', script)[1].split()
+
+
+def test_the_readme_names_what_a_controller_needs():
+    named = re.search(r"`apt-get install ([^`]+)`", (ROOT / "README.md").read_text())[1].split()
+    assert named == sorted({"git", "make", *packages_of_controller()})
+
+
+@pytest.mark.parametrize("version, is_told", [("2.7.18", True), ("3.9.2", True), ("3.10.0", False), ("3.13.5", False)])
+def test_a_python_that_is_too_old(tmp_path, version, is_told):
+    numbers = tuple(map(int, version.split(".")))
+    python, tools = tmp_path / "python3", tmp_path / "bin"
+    code = int(numbers < (3, 10))
+    python.write_text(f"#!/bin/sh\n[ $1 != --version ] || {{ echo Python {version}; exit; }}\nexit {code}\n")
+    # All packages are there.
+    tools.mkdir()
+    (tools / "dpkg-query").write_text("#!/bin/sh\necho installed\n")
+    for path in (python, tools / "dpkg-query"):
+        path.chmod(0o755)
+    known = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "PYTHON": str(python)}
+    done = subprocess.run(["tests/install-tools.sh", "controller"], cwd=ROOT, env=known, capture_output=True, text=True)
+    told = f"Ansible needs Python 3.10 or newer, and {python} is Python {version}. Install one, and name it: "
+    assert (done.returncode, done.stderr.startswith(told)) == (int(is_told), is_told)
+
+
+@pytest.mark.parametrize("wheel", ["", "zeroc_ice-3.6.5-cp311-cp311-linux_x86_64.whl"])
+def test_a_controller_without_any_wheel_is_not_warned(tmp_path, wheel):
+    cache = tmp_path / "wheels/debian-12-x86_64"
+    if wheel:
+        cache.mkdir(parents=True)
+        with zipfile.ZipFile(cache / wheel, "w") as archive:
+            archive.writestr("Ice.py", "")
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "vars_files": [str(ROOT / "roles/omero-web/vars/main/icepy.yml")],
+        "tasks": [{"ansible.builtin.debug": {"msg": "found {{ _omero_web_cached_ice_wheel }}."}}],
+    }
+    variables = {
+        "omero_web_wheel_cache": str(tmp_path / "wheels"),
+        "__omero_web_plan": {"release": {"tag": "cp311"}},
+        "_omero_web_platform": "debian-12-x86_64",
+    }
+    (tmp_path / "play.yml").write_text(json.dumps([play]))
+    known = {**os.environ, "ANSIBLE_TEST_PLUGINS": str(ROOT / "roles/omero-web/test_plugins")}
+    command = ["ansible-playbook", "-i", "localhost,", "-e", json.dumps(variables), tmp_path / "play.yml"]
+    done = subprocess.run(command, cwd=ROOT, env=known, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stdout
+    assert f"found {cache / wheel if wheel else ''}." in re.sub(r"\s+", " ", done.stdout)
+    assert "WARNING" not in done.stdout + done.stderr
