@@ -114,7 +114,7 @@ collection: setup ## Make a collection of Ansible, for playbooks elsewhere
 galaxy: setup ## Commit that collection, as the last commit makes it, to the branch galaxy, for sites that take it from git
 	$(VENV)/bin/python collection/branch.py
 
-sanity: setup ## Ask ansible-test sanity of that collection, with the oldest and the newest Ansible (ten minutes, then two)
+sanity: setup ## Ask ansible-test sanity of that collection, with the oldest and the newest Ansible (minutes)
 	$(VENV)/bin/python tests/sanity.py
 
 .PHONY: docs
