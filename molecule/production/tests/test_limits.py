@@ -35,11 +35,11 @@ def download(site, path):
 
 
 @pytest.fixture
-def asked(ask, path):
-    """What is answered to who asks for one more download, with a session."""
+def asked(ask, variables):
+    """What is answered to who asks for one more download, with a session; of an image that is not there."""
 
     def asked(session):
-        answer = ask(path, Cookie=f"sessionid={session}", Range="bytes=0-0")
+        answer = ask(f"{variables['omero_web_prefix']}{DOWNLOAD}999999/", Cookie=f"sessionid={session}")
         return answer.status, answer.headers["Retry-After"], b"<h1>Too much at once</h1>" in answer.body
 
     return asked
