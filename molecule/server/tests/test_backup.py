@@ -74,6 +74,17 @@ def test_what_is_put_back_is_written_by_the_service_alone(host, user, basedir, b
         host.check_output(f"rm -rf {SESSIONS}pages /root/evil")
 
 
+def test_a_key_that_root_has_put_back_is_kept(host, basedir, play):
+    """Where there is no group of this name yet, tar has it with another one."""
+    key = f"{basedir}/var/django_secret_key"
+    before = host.file(key).content
+    host.check_output("chown root:daemon %s; chmod 600 %s", key, key)
+    code, output = play()
+    assert code == 0, output
+    assert host.file(key).content == before
+    assert (host.file(key).group, host.file(key).mode) == ("omero-web", 0o640)
+
+
 @pytest.fixture
 def empty_host(tmp_path):
     """A host with nothing but what every test host has, its inventory, and the machine that it is."""
