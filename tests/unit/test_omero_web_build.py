@@ -315,6 +315,9 @@ def action():
      "resolution')': /simple/x/\nERROR: No matching distribution found for x\n",
      "No connection to the package index: [Errno -3] Temporary failure in name resolution."),
     ("error: subprocess-exited-with-error\nmore\n", "error: subprocess-exited-with-error"),
+    ("Processing /srv/x.whl\nERROR: Exception:\nTraceback (most recent call last):\n  File \"a.py\", line 1, in b\n"
+     "    c()\nFileNotFoundError: [Errno 2] No such file or directory: '/srv/x.whl'\n",
+     "ERROR: FileNotFoundError: [Errno 2] No such file or directory: '/srv/x.whl'"),
     # What was tried twice failed for one reason.
     ("ERROR: No a\nmore\nERROR: No a\n", "ERROR: No a"),
     ("nothing of the kind", ""),

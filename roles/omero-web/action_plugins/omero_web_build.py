@@ -27,11 +27,16 @@ ERROR = re.compile(r"(?m)(?:ERROR|error): .*$")
 # What a compiler objects to, which pip indents.
 OBJECTION = re.compile(r"(?m)^\s*(\S+:\d+(?::\d+)?: (?:fatal )?error: .*)$")
 OBJECTIONS = 3
+# Where pip itself breaks, as for a file that is not there, it says what at the end of a traceback.
+CRASH = re.compile(r"(?m)ERROR: Exception:\nTraceback .*\n(?:\s.*\n)+(\S.*)$")
 
 
 def says_of_pip(log):
     """Return what pip says of a failure, of all that it says; empty if it says nothing of one."""
     found = NO_CONNECTION.search(log)
+    crash = CRASH.search(log)
+    if crash:
+        return f"ERROR: {crash[1]}"
     return f"No connection to the package index: {found[0]}." if found else " ".join(dict.fromkeys(ERROR.findall(log)))
 
 
