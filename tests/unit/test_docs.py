@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 ALL_PAGES = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "collection/README.md"]
 COMMANDS = yaml.safe_load(Path(__file__).with_name("commands.yml").read_text())
-APPS = ROOT / "molecule/production/group_vars/omero_web/apps.yml"
+APPS = [ROOT / "molecule/production" / name for name in ("group_vars/omero_web/apps.yml", "single-sign-on.yml")]
 INDENTED = re.compile(r"(?m)(?:^ {4}.*\n)(?:(?:^\s*\n)*^ {4}.*\n)*")
 FENCED = re.compile(r"(?ms)^```ya?ml\n(.*?)^```$")
 # What a template may stand for: where it is the whole value a password or a path, otherwise a password or a checksum.
@@ -70,7 +70,7 @@ def test_variables_are_right(variables):
 
 def test_apps_are_those_that_are_tested():
     shown = [app for block in blocks() for app in block.values[0].get("omero_web_apps", ())]
-    tested = yaml.safe_load(APPS.read_text())["omero_web_apps"]
+    tested = [app for path in APPS for app in yaml.safe_load(path.read_text())["omero_web_apps"]]
     assert shown
     assert [app for app in shown if app not in tested] == []
 

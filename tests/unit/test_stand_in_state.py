@@ -59,6 +59,11 @@ def test_session_is_joined_by_its_uuid(sessions):
         sessions.create(session.uuid, "secret")
 
 
+def test_session_that_was_begun_for_a_user_is_joined_like_any_other(sessions):
+    session = sessions.begin(sessions.world.user_called("colleague"))
+    assert sessions.create(session.uuid, session.uuid).user.login == "colleague"
+
+
 def test_idle_session_ends(sessions, clock):
     session = sessions.create("researcher", "secret")
     for _ in range(3):

@@ -44,6 +44,11 @@ class Sessions:
             if not user or not expected or not hmac.compare_digest(expected.encode(), password.encode()):
                 # One sentence for both: nobody learns here which users there are.
                 raise Refused("Password check failed")
+            return self.begin(user)
+
+    def begin(self, user):
+        """For a user who has shown a password, or for whom an administrator asks."""
+        with self.lock:
             now = self.clock()
             session = Session(str(uuid.uuid4()), user, user.groups[0], self.time_to_idle, now, now)
             self.open[session.uuid] = session
