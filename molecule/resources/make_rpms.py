@@ -25,6 +25,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ARCHIVES = Path("/var/cache/apt/archives")
@@ -193,7 +194,9 @@ def main(description, directory):
     wanted = sorted({name for package in packages for name in package.get("debian", ())})
     run("apt-get", "install", "--quiet", "--yes", "--download-only", "--no-install-recommends", *wanted)
     there = [package for package in packages if not package.get("gone")]
-    rpms = [(package, build(package, work, directory)) for package in there]
+    # Most of the time, one waits for programs that have a single core each.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        rpms = [*pool.map(lambda package: (package, build(package, work, directory)), there)]
     sign([rpm for package, rpm in rpms if not package.get("unsigned")], work, directory / "RPM-GPG-KEY")
     for name in description["repositories"]:
         index(directory / name, list(modules_of(package for package in packages if package["repository"] == name)))
