@@ -17,6 +17,7 @@ SITE = {
 }
 # What the site moves to in the end.
 MOVED = {"omero_web_http_port": 8081, "omero_web_config": {"omero.web.ping_interval": 61000}}
+MOVED_ON = {**MOVED, "omero_web_http_port": 8090}
 OPEN, REFUSED, CLOSED = "open", "nobody listens", "closed by the firewall"
 
 
@@ -109,6 +110,13 @@ class TestFirewalld:
         assert (port(8080), port(80)) == (OPEN, REFUSED)
         assert opened() == [("internal", 80)]
 
+    @exhaustive
+    def test_users_come_through_the_zones_that_a_site_names(self, run):
+        zones = {"omero_web_firewall_zones": ["public", "work"]}
+        opens = [f"open port 8080 in firewalld, zone {zone}" for zone in ("public", "work")]
+        assert run("--check", omero_web_http_port=8080, **zones)[0] == opens
+        assert run("--check", omero_web_http_port=8080, omero_web_open_firewall=False, **zones)[0] == []
+
     def test_a_generation_to_go_back_to_finds_its_port_open(self, play, port):
         code, output = play("playbooks/rollback.yml", **SITE, omero_web_http_port=8080)
         assert code == 0, output
@@ -156,13 +164,17 @@ class TestUfw:
         assert ("", 8081) in opened()
         assert "changed=0" in run(**MOVED)[1]
 
-    def test_what_the_role_opened_is_closed_when_nobody_needs_it(self, host, run, port, opened, basedir):
-        host.check_output("ufw allow 7000/tcp && ufw allow 7001/tcp")
-        record = [*json.loads(host.file(f"{basedir}/firewall").content), {"zone": "", "port": 7000}]
-        host.check_output("echo %s > %s", json.dumps(record), f"{basedir}/firewall")
-        assert run(**MOVED)[0] == ["close port 7000 in ufw"]
+    def test_what_is_open_already_is_not_the_roles(self, host, run, port, opened):
+        host.check_output("ufw allow 8090:8099/tcp")
+        assert run(**MOVED_ON)[0] == []
+        assert (port(8090), port(8081)) == (OPEN, REFUSED)
+        assert ("", 8081) in opened()
+
+    def test_what_the_role_opened_is_closed_with_the_last_generation_that_had_it(self, host, run, port, opened):
+        settings = {**MOVED_ON["omero_web_config"], "omero.web.ping_interval": 62000}
+        assert run(**{**MOVED_ON, "omero_web_config": settings})[0] == ["close port 8081 in ufw"]
+        assert port(8090) == OPEN
         rules = host.check_output("ufw status")
-        assert "7001/tcp" in rules
-        assert "7000/tcp" not in rules
-        assert port(8081) == OPEN
-        assert ("", 7000) not in opened()
+        assert "8090:8099/tcp" in rules
+        assert "8081/tcp" not in rules
+        assert ("", 8081) not in opened()
