@@ -5,7 +5,8 @@
 
 Everything that a scenario prints is in .molecule/reports/SCENARIO.log, the results of its tests beside it. A scenario
 whose hosts start from those of another one waits until these are kept. The last line is pytest's, for all tests
-together, those of the --also reports included. The exit code is 1 if anything failed.
+together, those of the --also reports included. The exit code is 1 if anything failed. A scenario of a distribution that
+moves is skipped where the mirror lacks it.
 """
 
 import argparse
@@ -87,6 +88,7 @@ class Scenario(threading.Thread):
         self.log, self.report_path = REPORTS / f"{name}.log", REPORTS / f"{name}.xml"
         description = yaml.safe_load((ROOT / f"molecule/{name}/molecule.yml").read_text())
         self.suites = {platform["suite"] for platform in description["platforms"]}
+        self.moving = [platform["suite"] for platform in description["platforms"] if platform.get("moving")]
         self.origins = {platform["from"] for platform in description["platforms"] if "from" in platform}
         self.keeps = "side_effect" in description.get("provisioner", {}).get("playbooks", {})
         # What has ended: (step, seconds, whether it succeeded).
@@ -191,13 +193,21 @@ class Scenario(threading.Thread):
         return not self.is_alive() or step in [name for name, _ in self.steps]
 
 
+def why_not(suites):
+    """Say why there are no hosts of these suites, if there are none."""
+    done = subprocess.run([*TESTHOSTS, "offered", *suites], text=True, capture_output=True) if suites else None
+    return done.stderr.strip() if done and done.returncode != 0 else ""
+
+
 class Run:
     """All scenarios, in an order in which the last one ends as early as possible."""
 
     def __init__(self, names, jobs, show):
         known = json.loads(SECONDS.read_text()) if SECONDS.exists() else {}
         self.jobs, self.seconds = jobs, known
-        scenarios = [Scenario(name, show) for name in names]
+        every = [Scenario(name, show) for name in names]
+        self.skipped = {one.title: reason for one in every if (reason := why_not(one.moving))}
+        scenarios = [one for one in every if one.title not in self.skipped]
         makers = {origin for scenario in scenarios for origin in scenario.origins}
         usual = {**json.loads(USUAL_SECONDS.read_text()), **known}
         # What is not known takes long, and longer on more platforms.
@@ -230,6 +240,8 @@ class Run:
             ready[0].start()
 
     def to_the_end(self):
+        for title, reason in self.skipped.items():
+            say(title, f"skipped: {reason}")
         if self.lacking:
             # Beside the first scenarios, which wait for theirs; the others find them.
             say("", f"making the trees of {', '.join(sorted(self.lacking))}, which this machine lacks")
@@ -280,7 +292,7 @@ def cached():
     return [*lines, f"Debian packages: {len(packages)}, {size:.0f} MB"]
 
 
-def summary(scenarios, not_run, also, cached_before):
+def summary(scenarios, not_run, skipped, also, cached_before):
     """All that a person looks for, the worst at the very end; the exit code."""
     print(heading("seconds"))
     for scenario in scenarios:
@@ -295,6 +307,7 @@ def summary(scenarios, not_run, also, cached_before):
     print(heading("cached before"), *cached_before, sep="\n")
 
     outcomes = sum((report.outcomes for report in [*also, *(one.report for one in scenarios)]), Counter())
+    outcomes["skipped"] += len(skipped)
     failed = [scenario for scenario in scenarios if scenario.verdict]
     for scenario in failed:
         print(heading(f"{scenario.title} {scenario.verdict}", "="))
@@ -341,7 +354,7 @@ def main():
         interrupted = True
         say("", "interrupted: ending what runs and removing its hosts")
         run.stop()
-    code = summary(run.started, run.waiting, [Report(path) for path in arguments.also], cached_before)
+    code = summary(run.started, run.waiting, run.skipped, [Report(path) for path in arguments.also], cached_before)
     sys.exit(130 if interrupted else code)
 
 

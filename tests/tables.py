@@ -129,8 +129,9 @@ def ran():
     """Yield each system, where it was run, and the scenario that runs it."""
     for scenario, told in scenarios().items():
         shape = shape_of(scenario)
-        for system in dict.fromkeys(SUITES[platform["suite"]] for platform in told["platforms"]):
-            yield shape or system, "hosts", f"`{scenario}`" + (f" (a {system} host of its shape)" if shape else "")
+        for suite, moves in dict.fromkeys((one["suite"], one.get("moving", False)) for one in told["platforms"]):
+            note = f" (a {SUITES[suite]} host of its shape)" if shape else " (`make faults` alone)" if moves else ""
+            yield shape or SUITES[suite], "hosts", f"`{scenario}`{note}"
     for scenario, told in scenarios(SCENARIOS / "containers").items():
         image, _, version = told["platforms"][0]["image"].partition(":")
         yield f"{DISTRIBUTIONS[image]} {version}", "containers", f"`{scenario}`"

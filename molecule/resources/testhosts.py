@@ -9,6 +9,7 @@ A scenario may keep the files of its converged hosts, for a host of another scen
 What is kept serves as long as what it was made from (the role, the scenario, the tree) is the same.
 
     testhosts.py tree SUITE...             make the trees that hosts are laid over
+    testhosts.py offered SUITE...          fail, in a sentence, if the mirror lacks one of them
     testhosts.py up GROUP NAME=SUITE[:SCENARIO][@ROLE]...
                                            boot them and print their Ansible inventory; a host starts
                                            from what SCENARIO kept, or from a bare tree if there is
@@ -33,11 +34,14 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 USER = "admin"
 # As Debian's installer lays its systems out since Debian 10.
 MERGED_USR = '/usr/share/mmdebstrap/hooks/merged-usr/setup00.sh "$1"'
+# A distribution that moves is signed for a week, and a mirror may stand still for longer.
+MOVING = ("forky",)
 PACKAGES = "systemd,systemd-sysv,dbus,python3,openssh-server,iproute2,ca-certificates,sudo"
 # Set aside for tests of network devices (RFC 2544), so no site's own network is hidden by it.
 NETWORK = ipaddress.ip_network("198.18.0.0/15")
@@ -157,10 +161,23 @@ def share_packages(suite, *archives):
             os.link(package, cache / package.name)
 
 
+def mirror():
+    """The mirror that this machine's own apt uses, if it is one of Debian."""
+    found = run("apt-get", "indextargets", "--format", "$(REPO_URI)",
+                "Identifier: Packages", "Component: main", "Label: Debian").split()  # fmt: skip
+    return (found or ["http://deb.debian.org/debian/"])[0]
+
+
+def be_offered(suite):
+    """See that the mirror has the suite."""
+    try:
+        urllib.request.urlopen(f"{mirror()}dists/{suite}/Release", timeout=30).close()
+    except OSError as error:
+        raise HostError(f"the mirror {mirror()} does not offer {suite} ({error})") from error
+
+
 def bootstrap(suite, tree):
-    """Install the suite from the mirror that this machine's own apt uses."""
-    mirrors = run("apt-get", "indextargets", "--format", "$(REPO_URI)",
-                  "Identifier: Packages", "Component: main", "Label: Debian").split()  # fmt: skip
+    """Install the suite from the mirror."""
     cache = PACKAGE_CACHE / suite
     cache.mkdir(parents=True, exist_ok=True)
     # The indexes stay: a host that asks for them is told that nothing is new. And no test host has to survive a power
@@ -168,7 +185,8 @@ def bootstrap(suite, tree):
     run("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={PACKAGES}",
         "--dpkgopt=force-unsafe-io", f"--setup-hook={MERGED_USR}", "--skip=download/empty,essential/unlink,cleanup/apt",
         f"--setup-hook=mkdir --parents \"$1/{ARCHIVES}\"; cp --target-directory=\"$1/{ARCHIVES}\" {cache}/*.deb || :",
-        suite, tree, *mirrors[:1])  # fmt: skip
+        *(["--aptopt=Acquire::Check-Valid-Until false"] if suite in MOVING else []),
+        suite, tree, mirror())  # fmt: skip
     share_packages(suite, tree / ARCHIVES)
     run("chroot", tree, "apt-get", "clean")
     run("chroot", tree, "useradd", "--create-home", "--shell", "/bin/bash", USER)
@@ -503,7 +521,8 @@ def main():
     up.add_argument("hosts", nargs="+", type=origin_of_host, metavar="NAME=SUITE[:SCENARIO][@ROLE]")
     for command in ("keep", "down"):
         commands.add_parser(command).add_argument("group")
-    commands.add_parser("tree").add_argument("suites", nargs="+", metavar="SUITE")
+    for command in ("tree", "offered"):
+        commands.add_parser(command).add_argument("suites", nargs="+", metavar="SUITE")
     kept = commands.add_parser("kept")
     kept.add_argument("scenario")
     kept.add_argument("suites", nargs="+", metavar="SUITE")
@@ -523,6 +542,9 @@ def main():
         elif arguments.command == "tree":
             for suite in arguments.suites:
                 print(base_tree(suite))
+        elif arguments.command == "offered":
+            for suite in arguments.suites:
+                be_offered(suite)
         else:
             for suite in arguments.suites:
                 if (kept := kept_tree(arguments.scenario, suite)).is_dir():

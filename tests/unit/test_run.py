@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -132,6 +134,31 @@ def test_where_nothing_has_run_what_takes_long_begins_first(monkeypatch, tmp_pat
     waiting = runner.Run(["power", "cluster", "production", "default"], 3, "steps").waiting
     # The first keeps the hosts that others start from.
     assert [scenario.title for scenario in waiting] == ["default", "production", "cluster", "power"]
+
+
+def test_what_the_mirror_lacks_is_skipped_in_a_sentence(monkeypatch, capsys):
+    reason = "testhosts.py: the mirror http://mirror.example.org/debian/ does not offer forky (404)"
+    for code, said, left in ((1, {"forky": reason}, ["power"]), (0, {}, ["power", "forky"])):
+        monkeypatch.setattr(runner, "TESTHOSTS", ["sh", "-c", f"echo '{reason}' >&2; exit {code}", "sh"])
+        run = runner.Run(["power", "forky"], 1, "steps")
+        assert run.skipped == said
+        assert sorted(one.title for one in run.waiting) == sorted(left)
+    # Whatever the mirror offers, the others are run.
+    monkeypatch.setattr(runner, "TESTHOSTS", ["false"])
+    assert runner.Run(["power"], 1, "steps").skipped == {}
+    assert runner.summary([], [], {"forky": reason}, [], []) == 0
+    assert "1 skipped in" in capsys.readouterr().out
+
+
+def test_nothing_that_moves_is_a_part_of_make_test():
+    def scenarios_of(target):
+        command = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True).stdout
+        return [line.split() for line in command.splitlines() if line.startswith("tests/run.py")][0]
+
+    listed = subprocess.run([sys.executable, ROOT / "tests/scenarios.py"], capture_output=True, text=True).stdout
+    assert "forky" in scenarios_of("faults")
+    assert "default" in scenarios_of("test") and "forky" not in scenarios_of("test")
+    assert "default" in listed and "forky" not in listed
 
 
 def test_what_a_scenario_usually_takes_is_known():

@@ -67,9 +67,11 @@ def test_where_a_system_was_run(scenario):
     scenario("one", [{"suite": "bookworm"}, {"suite": "trixie"}])
     scenario("two", [{"suite": "bookworm"}, {"suite": "bookworm"}])
     scenario("shaped", [{"suite": "bullseye"}], 'ID="rocky"\nVERSION_ID="9.4"\n')
+    scenario("next", [{"suite": "forky", "moving": True}])
     scenario("containers/contained", [{"image": "ubuntu:22.04"}])
     assert row("Debian 12") == ["`/usr/bin/python3`", "`one`, `two`", ""]
     assert row("Debian 13")[1] == "`one`"
+    assert row("Debian 14")[1] == "`next` (`make faults` alone)"
     assert row("Rocky Linux 9") == ["`/usr/bin/python3.11`", "`shaped` (a Debian 11 host of its shape)", ""]
     assert row("Rocky Linux 8")[1:] == ["not run", ""]
     assert row("Ubuntu 22.04") == ["`/usr/bin/python3`, `/usr/bin/python2.7`", "not run", "`contained`"]

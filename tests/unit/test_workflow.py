@@ -17,7 +17,9 @@ STEPS = [step for job in JOBS.values() for step in job["steps"]]
 
 
 def scenarios(below):
-    return sorted(path.parent.name for path in (ROOT / below).glob("*/molecule.yml"))
+    """Return all but those of a distribution that moves."""
+    found = {path.parent.name: yaml.safe_load(path.read_text()) for path in (ROOT / below).glob("*/molecule.yml")}
+    return sorted(name for name, told in found.items() if not any(one.get("moving") for one in told["platforms"]))
 
 
 @pytest.mark.parametrize("job, below", [("hosts", "molecule"), ("containers", "molecule/containers")])
