@@ -71,4 +71,5 @@ def test_logs_arrive_on_another_host(host, shipping, ask, login):
     wait_until(lambda: int(host.check_output("systemctl show -P NRestarts systemd-journal-upload")) > 5)
     host.check_output("systemctl start systemd-journal-remote.socket")
     wait_until(lambda: arrived("OMEROweb").count("Forbidden (CSRF") > before)
-    assert "Listening at" in host.check_output(f"{READ} --quiet --output=cat --unit='omero-web@*'")
+    host.check_output("systemctl restart omero-web.target")
+    wait_until(lambda: "Listening at" in host.run(f"{READ} --quiet --output=cat --unit='omero-web@*'").stdout)

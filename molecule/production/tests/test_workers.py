@@ -30,8 +30,12 @@ def test_workers_share_the_memory_of_what_was_loaded_before_them(host, login, wo
     def kilobytes(pid, what):
         return int(re.search(rf"(?m)^{what}: +(\d+)", host.file(f"/proc/{pid}/smaps_rollup").content_string)[1])
 
-    # So many pages that each worker has collected its garbage by then.
-    clients = [Thread(target=lambda: [login() for _ in range(PAGES_PER_CLIENT)]) for _ in range(CLIENTS)]
+    def visit(number):
+        for _ in range(PAGES_PER_CLIENT):
+            login(**{"X-Forwarded-For": f"192.0.2.{100 + number}"})
+
+    # So many pages that each worker has collected its garbage by then, and from so many addresses that all are answered.
+    clients = [Thread(target=visit, args=[number]) for number in range(CLIENTS)]
     for client in clients:
         client.start()
     for client in clients:
