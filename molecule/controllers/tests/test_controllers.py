@@ -71,6 +71,22 @@ def test_a_changed_setting_and_the_way_back(play, live, login):
     assert login().status == 200
 
 
+def test_a_redis_that_cannot_be_installed_is_not_masked(host, play, live, login):
+    before = live()
+    pin = "Package: redis-server\\nPin: release *\\nPin-Priority: -1\\n"
+    host.check_output(f"printf '{pin}' > /etc/apt/preferences.d/none")
+    try:
+        code, output = play(omero_web_redis=True)
+    finally:
+        host.check_output("rm /etc/apt/preferences.d/none")
+    assert code == 2
+    assert f"{host.backend.get_hostname()} cannot install redis-server: " in output
+    assert "Keep the operating system from starting a Redis of its own" in output
+    assert not host.file("/etc/systemd/system/redis-server.service").exists
+    assert live() == before
+    assert login().status == 200
+
+
 @pytest.mark.parametrize(
     "wrong, sentences",
     [

@@ -76,21 +76,6 @@ def test_service_runs_with_the_python_and_the_redis_of_the_packages(host, basedi
     assert not host.service("redis").is_running
 
 
-@pytest.mark.usefixtures("mended")
-def test_a_redis_that_cannot_be_installed_is_masked_no_more(host, refused, play):
-    masked = "systemctl is-enabled redis"
-    assert host.run(masked).stdout == "masked\n"
-    host.check_output(f"rpm --erase --justdb --nodeps redis; tar --create --file=/root/redis.tar {REPOSITORIES}")
-    host.check_output(f"sed --in-place 's/enabled=1/enabled=0/' {REPOSITORIES}")
-    refused("el9-shaped cannot install redis: ")
-    assert host.run(masked).stdout != "masked\n"
-    host.check_output("tar --extract --file=/root/redis.tar --directory=/")
-    code, output = play()
-    assert code == 0, output
-    assert "install redis" in output
-    assert host.run(masked).stdout == "masked\n"
-
-
 @pytest.mark.usefixtures("forgotten", "mended")
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_trouble_ends_in_one_sentence_and_nothing_changes(host, refused, rpms, live, login, trouble):
