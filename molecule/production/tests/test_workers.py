@@ -34,7 +34,7 @@ def test_workers_share_the_memory_of_what_was_loaded_before_them(host, login, wo
         for _ in range(PAGES_PER_CLIENT):
             login(**{"X-Forwarded-For": f"192.0.2.{100 + number}"})
 
-    # So many pages that each worker has collected its garbage by then, and from so many addresses that all are answered.
+    # So many pages that each worker has collected its garbage by then, from so many addresses that all are answered.
     clients = [Thread(target=visit, args=[number]) for number in range(CLIENTS)]
     for client in clients:
         client.start()
