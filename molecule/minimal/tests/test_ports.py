@@ -113,8 +113,9 @@ class TestFirewalld:
     @exhaustive
     def test_users_come_through_the_zones_that_a_site_names(self, run):
         zones = {"omero_web_firewall_zones": ["public", "work"]}
-        opens = [f"open port 8080 in firewalld, zone {zone}" for zone in ("public", "work")]
-        assert run("--check", omero_web_http_port=8080, **zones)[0] == opens
+        changes = [f"open port 8080 in firewalld, zone {zone}" for zone in ("public", "work")]
+        changes += ["close port 80 in firewalld, zone internal"]
+        assert run("--check", omero_web_http_port=8080, **zones)[0] == changes
         assert run("--check", omero_web_http_port=8080, omero_web_open_firewall=False, **zones)[0] == []
 
     def test_a_generation_to_go_back_to_finds_its_port_open(self, play, port):
@@ -148,7 +149,9 @@ class TestFirewalld:
 @pytest.fixture(scope="module")
 def ufw(host):
     host.check_output("systemctl mask --now firewalld")
-    host.check_output("apt-get install --yes --no-install-recommends ufw")
+    host.check_output("apt-get install --yes --no-install-recommends nftables ufw")
+    # What firewalld has left in the kernel would have its say, too.
+    host.check_output("nft flush ruleset")
     # A user who is refused need not wait.
     host.check_output("ufw default reject incoming && ufw allow OpenSSH && ufw --force enable")
 
