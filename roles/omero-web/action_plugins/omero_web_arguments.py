@@ -182,7 +182,7 @@ CONSTRAINTS = {
         'a dictionary of texts of one line, such as {FACILITY_MODE: "1"}',
     ),
     "omero_web_writable_paths[]": (
-        lambda path: WRITABLE.fullmatch(path),
+        WRITABLE.fullmatch,
         "a directory such as /srv/omero-web-cache, of which none is the operating system's, in a home or in /tmp",
     ),
     **dict.fromkeys(
