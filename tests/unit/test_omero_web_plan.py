@@ -21,7 +21,8 @@ BASEDIR = "/opt/omero/web"
 RELEASES = [
     {"since": "5.33.0", "newest": "5.33.2", "method": "pypi", "python_from": "3.10", "python_to": "3.14"},
     {"since": "5.23.0", "newest": "5.29.3", "method": "pypi", "python_from": "3.8", "python_to": "3.14"},
-    {"since": "5.6.0", "newest": "5.22.1", "method": "pypi", "python_from": "3.6", "python_to": "3.14"},
+    {"since": "5.6.1", "newest": "5.22.1", "method": "pypi", "python_from": "3.6", "python_to": "3.14"},
+    {"since": "5.6.0", "newest": "5.6.0", "method": "pypi", "python_from": "3", "python_to": "3.9", "instead": "5.6.1"},
     {"since": "5.3.0", "newest": "5.4.10", "method": "archive", "python_from": "2.7", "python_to": "2.7"},
 ]
 NO_REMOVALS = {"generations": [], "releases": [], "sessions": [], "wheels": []}
@@ -84,6 +85,7 @@ def test_release(wanted, pythons, version, method):
             "needs Python 3.10 to 3.14; /usr/bin/python3 on web-1 is Python 3.9.2. Set omero_web_python to such a "
             "Python, or omero_web_release to 5.29.3.",
         ),
+        ({"release": "5.6.0"}, None, "5.6.0, whose login page fails with every Python; set it to 5.6.1."),
     ],
 )
 def test_release_that_cannot_be_built(wanted, pythons, sentence):

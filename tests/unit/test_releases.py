@@ -21,12 +21,13 @@ def test_the_role_installs_what_runs_and_nothing_else():
     for release, python, cell in cells:
         series = tries.series_of(release)
         is_claimed = version_key(series["python_from"]) <= version_key(python) <= version_key(series["python_to"])
+        is_claimed = is_claimed and "instead" not in series
         assert (release, python, cell) == (release, python, "yes" if is_claimed else "no")
 
 
 def test_releases_with_pins_are_those_that_need_them():
     pinned = {row["since"]: row["constraints"] for row in RELEASES if "constraints" in row}
-    of_their_time = dict.fromkeys(("5.16.0", "5.14.0", "5.6.0"), "constraints-5.6.txt")
+    of_their_time = dict.fromkeys(("5.16.0", "5.14.0", "5.6.1"), "constraints-5.6.txt")
     assert pinned == {**of_their_time, "5.3.0": "constraints-python2.7.txt"}
     assert all((tries.ROLE / "files" / name).is_file() for name in pinned.values())
 

@@ -97,13 +97,16 @@ def problem_of_release(release, order):
     if release["python"] == "0":
         return (
             f"omero_web_release is {asked or 'empty'}, which needs Python 2.7, and {order['system']} on {host} has "
-            f"none; install one and name it in omero_web_python, or set omero_web_release to 5.6.0 or newer."
+            f"none; install one and name it in omero_web_python, or set omero_web_release to 5.6.1 or newer."
         )
     if not release["series"]:
         return (
             f"omero_web_release is {asked or 'empty'}; by the method {release['method']} the role installs releases "
             f"from {release['since']} on, and {release['interpreter']} on {host} is Python {release['python']}."
         )
+    if "instead" in release["series"]:
+        instead = release["series"]["instead"]
+        return f"omero_web_release is {asked}, whose login page fails with every Python; set it to {instead}."
     if not runs(release["python"], release["series"]):
         pythons = dict.fromkeys((release["series"]["python_from"], release["series"]["python_to"]))
         newest = f", or omero_web_release to {release['newest']}" if release["newest"] != "0" else ""
