@@ -125,3 +125,12 @@ def test_a_release_says_nothing_of_tokens_that_packages_were_had_with():
         "app @ git+https://********@a.org/app.git@v1",
         "b @ https://a.org/b.whl?token=********#sha256=00",
     ]
+
+
+def test_root_runs_nothing_in_the_environment_of_the_site():
+    """It may name a directory that the service writes in, such as one for caches, and lead root there."""
+    as_the_service = {"omero-web.service.j2", "omero.j2", "check-site.yml"}
+    places = [*TASKS, *ROLE.glob("templates/*"), *CONSTANTS]
+    assert {path.name for path in places if "omero_web_environment" in path.read_text()} == as_the_service
+    keywords = [task for path in TASKS for task in dictionaries(yaml.safe_load(path.read_text()))]
+    assert [task for task in keywords if "omero_web_environment" in str(task.get("environment", ""))] == []
