@@ -161,23 +161,24 @@ def share_packages(suite, *archives):
             os.link(package, cache / package.name)
 
 
-def mirror():
-    """The mirror that this machine's own apt uses, if it is one of Debian."""
-    found = run("apt-get", "indextargets", "--format", "$(REPO_URI)",
-                "Identifier: Packages", "Component: main", "Label: Debian").split()  # fmt: skip
-    return (found or ["http://deb.debian.org/debian/"])[0]
+def mirrors():
+    """Those of Debian that this machine's own apt uses."""
+    return run("apt-get", "indextargets", "--format", "$(REPO_URI)",
+               "Identifier: Packages", "Component: main", "Label: Debian").split()  # fmt: skip
 
 
 def be_offered(suite):
     """See that the mirror has the suite."""
+    if not (found := mirrors()):
+        raise HostError(f"this machine's apt has no mirror of Debian, which could offer {suite}")
     try:
-        urllib.request.urlopen(f"{mirror()}dists/{suite}/Release", timeout=30).close()
+        urllib.request.urlopen(f"{found[0]}dists/{suite}/Release", timeout=30).close()
     except OSError as error:
-        raise HostError(f"the mirror {mirror()} does not offer {suite} ({error})") from error
+        raise HostError(f"the mirror {found[0]} does not offer {suite} ({error})") from error
 
 
 def bootstrap(suite, tree):
-    """Install the suite from the mirror."""
+    """Install the suite from the mirror; where apt has none, from that of mmdebstrap."""
     cache = PACKAGE_CACHE / suite
     cache.mkdir(parents=True, exist_ok=True)
     # The indexes stay: a host that asks for them is told that nothing is new. And no test host has to survive a power
@@ -186,7 +187,7 @@ def bootstrap(suite, tree):
         "--dpkgopt=force-unsafe-io", f"--setup-hook={MERGED_USR}", "--skip=download/empty,essential/unlink,cleanup/apt",
         f"--setup-hook=mkdir --parents \"$1/{ARCHIVES}\"; cp --target-directory=\"$1/{ARCHIVES}\" {cache}/*.deb || :",
         *(["--aptopt=Acquire::Check-Valid-Until false"] if suite in MOVING else []),
-        suite, tree, mirror())  # fmt: skip
+        suite, tree, *mirrors()[:1])  # fmt: skip
     share_packages(suite, tree / ARCHIVES)
     run("chroot", tree, "apt-get", "clean")
     run("chroot", tree, "useradd", "--create-home", "--shell", "/bin/bash", USER)

@@ -33,3 +33,9 @@ def test_a_host_leaves_no_control_groups(monkeypatch, tmp_path):
     (tmp_path / host.link).mkdir()
     host.kill()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_mirror_of_debian_no_suite_is_offered(monkeypatch):
+    monkeypatch.setattr(testhosts, "run", lambda *command: "")
+    with pytest.raises(testhosts.HostError, match="apt has no mirror of Debian, which could offer forky"):
+        testhosts.be_offered("forky")
